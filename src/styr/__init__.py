@@ -1,0 +1,1 @@
+"""Styr: the cloud-native stack in one Python package. `docs/architecture.md` is the map of the house."""

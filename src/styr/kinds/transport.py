@@ -1,0 +1,56 @@
+"""The seam between client and server: one request, one response whose body may stream.
+
+`client.transport` sends `Request`s, over HTTPS or in-process; `api.server` answers them as a `Handler`; `delivery`'s git
+endpoint is a `Handler` too, mounted by `plane` under a path prefix. Pure: holds data and Protocols only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks, in Kubernetes' terms. Set by authentication (wire) or by the in-process transport (trusted)."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+
+
+ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
+
+
+@dataclass(slots=True)
+class Request:
+    """`path` is decoded and without the query; `query` keeps repeated keys and order; header names are lower case.
+    `body` is whole bytes for API calls (the wire enforces the size limit), an iterator for mounted handlers."""
+
+    method: str
+    path: str
+    query: list[tuple[str, str]] = field(default_factory=list)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | AsyncIterator[bytes] = b""
+    user: User | None = None
+
+    def param(self, name: str, default: str = "") -> str:
+        """The first value of a query parameter."""
+        return next((value for key, value in self.query if key == name), default)
+
+
+@dataclass(slots=True)
+class Response:
+    """A body of bytes is sent with Content-Length; an async iterator is sent chunked as it comes, and is closed
+    (`aclose`) when the peer goes away."""
+
+    status: int
+    body: bytes | AsyncIterator[bytes] = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Handler(Protocol):
+    """What answers requests. Never raises for a bad request: it returns the error as a response."""
+
+    async def __call__(self, request: Request, /) -> Response: ...
