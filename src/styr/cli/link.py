@@ -36,7 +36,9 @@ def app_name(text: str) -> str:
 def git_settings(base: str, folder: Folder) -> list[tuple[str, str]]:
     """(key, value) pairs of the repository's own configuration. `base` is `https://127.0.0.1:PORT`. The empty helper drops
     those of the user's configuration: they would store the token; the empty proxy keeps loopback off any proxy."""
-    helper = f"!f() {{ test \"$1\" = get && echo username=styr && echo password=$(cat {shlex.quote(str(folder.token))}); }}; f"
+    helper = (
+        f'!f() {{ test "$1" = get && echo username=styr && echo password=$(cat {shlex.quote(str(folder.token))}); }}; f'
+    )
     return [
         (f"http.{base}/.sslCAInfo", str(folder.ca)),
         (f"http.{base}/.proxy", ""),
@@ -60,7 +62,10 @@ def _repository() -> Path:
     try:
         return Path(git("rev-parse", "--show-toplevel"))
     except Hint as error:
-        raise Hint(f"{Path.cwd()} is not inside a git repository ({error.message.splitlines()[0]}).", "Make it one: git init -b main && git add . && git commit -m start") from None
+        raise Hint(
+            f"{Path.cwd()} is not inside a git repository ({error.message.splitlines()[0]}).",
+            "Make it one: git init -b main && git add . && git commit -m start",
+        ) from None
 
 
 @click.command()

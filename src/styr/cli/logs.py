@@ -43,7 +43,10 @@ async def _follow(client: Client, namespace: str, labels: str, tail: int | None)
         seen: set[str] = set()
         async for event in client.watch(POD, namespace, labels=labels):
             pod = event.object
-            started = event.type in ("ADDED", "MODIFIED") and (pod.get("status") or {}).get("phase") not in (None, "Pending")
+            started = event.type in ("ADDED", "MODIFIED") and (pod.get("status") or {}).get("phase") not in (
+                None,
+                "Pending",
+            )
             if started and meta.uid(pod) not in seen:
                 seen.add(meta.uid(pod))
                 tasks.create_task(_copy(client, pod, _prefix(pod), True, tail))

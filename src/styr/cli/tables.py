@@ -15,7 +15,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Columns three spaces apart, as kubectl prints them; None becomes "-"."""
     lines = [list(header), *[["-" if cell in (None, "") else str(cell) for cell in row] for row in rows]]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join(
+        "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
 
 
 def show(output: str, data: Any, header: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:

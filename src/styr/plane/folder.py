@@ -126,7 +126,9 @@ class Folder:
 
     def require_kubeconfig(self) -> Path:
         if not self.kubeconfig.exists():
-            raise NotRunning(f"no Styr has been started on {self.path}. Start one with `styr up`, or name its folder: `--data-dir DIR`.")
+            raise NotRunning(
+                f"no Styr has been started on {self.path}. Start one with `styr up`, or name its folder: `--data-dir DIR`."
+            )
         return self.kubeconfig
 
     def _check_version(self) -> None:
@@ -137,7 +139,9 @@ class Folder:
         except FileNotFoundError:
             return
         except (ValueError, KeyError, TypeError) as error:
-            raise FolderError(f"{file} is damaged ({error}). If {self.path} is a Styr data folder, write {{\"format\": {FORMAT}}} into it.") from None
+            raise FolderError(
+                f'{file} is damaged ({error}). If {self.path} is a Styr data folder, write {{"format": {FORMAT}}} into it.'
+            ) from None
         if number > FORMAT:
             raise FolderTooNew(
                 f"{self.path} was written by a newer Styr ({writer}, format {number}); this is {__version__}, which reads up to "

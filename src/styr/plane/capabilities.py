@@ -1,0 +1,51 @@
+"""The one explicit list of what Styr consists of: open this file to see every part and what it is handed.
+
+Called by `plane.up`; builds the parts and starts nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from styr import controllers
+from styr.delivery.rollout import controllers as rollout_controllers
+from styr.delivery.source import Source
+from styr.gateway.gateway import Gateway
+from styr.node.agent import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from styr.client.client import Client
+    from styr.client.controller import Controller
+    from styr.kit.clock import Clock
+    from styr.plane.folder import Folder
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts that have a life of their own beside their controllers."""
+
+    source: Source
+    node: Node
+    gateway: Gateway
+
+
+def build(
+    client: Client, folder: Folder, *, node_name: str, gateway_port: int, clock: Clock, rng: random.Random
+) -> Parts:
+    """Wires the capabilities: images go from `delivery` to `node`, traffic from `gateway` to `delivery`."""
+    source = Source(client, data_dir=folder.path, clock=clock, random=rng)
+    node = Node(client, name=node_name, data_dir=folder.path, images=source.images, clock=clock, random=rng)
+    gateway = Gateway(client, data_dir=folder.path, port=gateway_port, clock=clock, random=rng)
+    return Parts(source, node, gateway)
+
+
+def all_controllers(parts: Parts) -> Iterable[Controller]:
+    yield from controllers.controllers()
+    yield from parts.node.controllers()
+    yield from parts.gateway.controllers()
+    yield from parts.source.controllers()
+    yield from rollout_controllers(parts.gateway.traffic)

@@ -1,0 +1,59 @@
+"""Stopping: the control plane by pid, then what outlives it. Called by `cli.down` and by `plane.up` on Ctrl-C.
+
+Works from what is on disk, so it also ends the pods and the Envoy of a control plane that was killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from styr.plane.folder import Folder
+
+PATIENCE = 45.0
+"""Seconds for the control plane to end after SIGTERM before this gives up (it is not killed: its state is on disk, but an
+operator should look)."""
+
+
+class StopError(Exception):
+    """The control plane did not end in time."""
+
+
+def stop(folder: Folder, *, keep_apps: bool) -> list[str]:
+    """Stops what runs on the folder; returns what was stopped, in words. Raises `StopError`."""
+    stopped: list[str] = []
+    if pid := folder.running_pid():
+        _end(pid, folder)
+        stopped.append(f"control plane (pid {pid})")
+    return stopped if keep_apps else stopped + stop_apps(folder)
+
+
+def stop_apps(folder: Folder) -> list[str]:
+    """Ends Envoy and every pod that the folder's records name, by pid and start time."""
+    from styr.gateway.envoy import stop_envoy
+    from styr.node.runtimes.process import stop_all
+
+    stopped = ["Envoy"] if stop_envoy(folder.path) else []
+    ended = stop_all(folder.path)
+    return stopped + ([f"{ended} pod{'s' if ended != 1 else ''}"] if ended else [])
+
+
+def _end(pid: int, folder: Folder) -> None:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if folder.running_pid() != pid:
+            return
+        signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+        deadline = time.monotonic() + PATIENCE
+        while folder.running_pid() == pid:
+            if time.monotonic() > deadline:
+                raise StopError(
+                    f"The control plane (pid {pid}) did not end within {PATIENCE:.0f} s. What it said: {folder.log}"
+                )
+            time.sleep(0.02)
+    finally:
+        os.close(descriptor)
