@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from styr.kit.files import write_atomic
 from styr.version import __version__
 
 FORMAT = 1
@@ -98,7 +99,7 @@ class Folder:
                 f"{self.path} is in use by another styr (pid {pid}). See it with `styr status`, stop it with "
                 "`styr down`, or give this one its own folder: `styr up --data-dir DIR`."
             ) from None
-        write_private(self.path / "VERSION", json.dumps({"format": FORMAT, "styr": __version__}))
+        write_atomic(self.path / "VERSION", json.dumps({"format": FORMAT, "styr": __version__}))
         return self
 
     def close(self) -> None:
@@ -116,7 +117,7 @@ class Folder:
 
     def write_state(self, **changes: Any) -> State:
         state = replace(self.state(), **changes)
-        write_private(self.path / "state.json", json.dumps(asdict(state)))
+        write_atomic(self.path / "state.json", json.dumps(asdict(state)))
         return state
 
     def running_pid(self) -> int | None:
@@ -144,20 +145,9 @@ class Folder:
             ) from None
         if number > FORMAT:
             raise FolderTooNew(
-                f"{self.path} was written by a newer Styr ({writer}, format {number}); this is {__version__}, which reads up to "
-                f"format {FORMAT}. Upgrade with `pip install -U styr`, or use another folder: `--data-dir DIR`."
+                f"{self.path} was written by a newer Styr ({writer}, format {number}); this is {__version__}, which reads "
+                f"up to format {FORMAT}. Upgrade with `pip install -U styr`, or use another folder: `--data-dir DIR`."
             )
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replaces `path` atomically; readable by its owner only. Raises OSError."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
 
 
 def process_start(pid: int) -> int:
