@@ -22,8 +22,7 @@ T = TypeVar("T")
 async def connected(folder: Folder) -> AsyncIterator[Client]:
     """Raises `Hint` when nothing runs on the folder or the server cannot be reached."""
     from styr.client.client import Client
-    from styr.client.transport import HttpsTransport
-    from styr.kit.http import HttpError
+    from styr.client.transport import HttpsTransport, TransportError
 
     try:
         transport = HttpsTransport.from_kubeconfig(folder.require_kubeconfig())
@@ -31,7 +30,7 @@ async def connected(folder: Folder) -> AsyncIterator[Client]:
         raise Hint(str(error)) from None
     try:
         yield Client(transport, user_agent="styr-cli")
-    except HttpError as error:
+    except TransportError as error:
         raise Hint(f"Styr on {folder.path} does not answer ({error}).", "Start it: styr up --detach") from None
     finally:
         await transport.close()

@@ -20,7 +20,6 @@ from styr.cli.demo.timeline import Timeline
 from styr.kinds import meta
 from styr.kinds.errors import ApiError
 from styr.kinds.resources import APP, POD, RELEASE, Object
-from styr.kit.http import HttpError
 
 OVER = ("Promoted", "RolledBack", "Failed", "Superseded", "Held")
 """Phases and outcomes after which a release waits for nobody."""
@@ -79,7 +78,7 @@ class Demo:
         before, began = self._tally(), time.monotonic()
         try:
             outcome = await action()
-        except (DemoError, ApiError, HttpError, TimeoutError) as error:
+        except (DemoError, ApiError, TimeoutError) as error:
             outcome = Outcome(False, f"{type(error).__name__}: {error}")
         await asyncio.sleep(0.5 if self.load else 0)  # answers on their way still belong to this step
         after = self._tally()
