@@ -14,6 +14,7 @@ from typing import Any
 from styr.client.apply import difference, wanted_parts
 from styr.client.client import Client
 from styr.client.informer import Informer
+from styr.client.informers import Informers
 from styr.client.transport import TransportError
 from styr.kinds import meta
 from styr.kinds.errors import AlreadyExists, ApiError, Conflict, NotFound
@@ -34,14 +35,12 @@ _MESSAGE_LIMIT = 1024
 class Context:
     """One per controller. `name` is the controller's and stands as the source of its events."""
 
-    def __init__(
-        self, client: Client, clock: Clock, random: Random, informers: Mapping[Resource, Informer], name: str = "styr"
-    ) -> None:
+    def __init__(self, client: Client, clock: Clock, random: Random, informers: Informers, name: str = "styr") -> None:
         self.client = client
         self.clock = clock
         self.random = random
         self.name = name
-        self._informers = informers
+        self.informers = informers
         self._events: OrderedDict[str, int] = OrderedDict()
 
     def now(self) -> str:
@@ -98,8 +97,12 @@ class Context:
             return
         if answer.get("kind") == resource.kind and meta.deleting(answer):
             self._observe(resource, answer)
-        elif answer.get("kind") == "Status" and resource in self._informers:
-            self._informers[resource].forget(meta.key(obj), uid)
+        elif answer.get("kind") == "Status" and (informer := self.informers.get(resource)) is not None:
+            informer.forget(meta.key(obj), uid)
+
+    async def refresh(self, resource: Resource, key: Key) -> Object:
+        """Reads the object from the server into the cache. Raises NotFound."""
+        return self._observe(resource, await self.client.get(resource, key.name, key.namespace))
 
     async def apply_children(
         self, resource: Resource, owner: Object, want: Iterable[Object], have: Iterable[Object]
@@ -136,16 +139,17 @@ class Context:
     # inside
 
     def _informer(self, resource: Resource) -> Informer:
-        try:
-            return self._informers[resource]
-        except KeyError:
-            raise LookupError(f"controller {self.name} reads {resource} but does not declare it") from None
+        informer = self.informers.get(resource)
+        if informer is None:
+            raise LookupError(f"controller {self.name} reads {resource} but does not declare it")
+        return informer
 
     def _observe(self, resource: Resource, obj: Object) -> Object:
         obj.setdefault("apiVersion", resource.api_version)
         obj.setdefault("kind", resource.kind)
-        if resource in self._informers:
-            self._informers[resource].observe(obj)
+        informer = self.informers.get(resource)
+        if informer is not None:
+            informer.observe(obj)
         return obj
 
     async def _adopt_or_create(self, resource: Resource, owner: Object, child: Object) -> None:

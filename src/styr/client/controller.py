@@ -24,7 +24,8 @@ from random import Random
 
 from styr.client.client import Client
 from styr.client.context import Context
-from styr.client.informer import Handler, Informer
+from styr.client.informer import Handler
+from styr.client.informers import Informers
 from styr.client.workqueue import Backoff, WorkQueue
 from styr.kinds import meta
 from styr.kinds.errors import ApiError, Conflict
@@ -90,6 +91,8 @@ class Controller:
     """Children: a change of one queues the key of its controlling owner."""
     watches: tuple[Watch, ...] = ()
     workers: int = 2
+    background: Callable[[Context], Awaitable[None]] | None = None
+    """Runs beside the workers until the manager stops; started again, with backoff, should it end."""
 
     @property
     def reads(self) -> tuple[Resource, ...]:
@@ -112,7 +115,7 @@ class Manager:
         self.client = client
         self.clock = clock
         self.random = random
-        self._informers: dict[Resource, Informer] = {}
+        self._informers = Informers(client, random)
         self._running: list[_Running] = []
         self._started = False
 
@@ -122,21 +125,19 @@ class Manager:
             raise RuntimeError(f"controller {controller.name} added after the manager was started")
         context = Context(self.client, self.clock, self.random, self._informers, controller.name)
         running = _Running(controller, context, WorkQueue(), Backoff(self.random))
-        for resource in controller.reads:
-            if resource not in self._informers:
-                self._informers[resource] = Informer(self.client, resource, self.random)
         self._running.append(running)
-        self._informers[controller.resource].subscribe(_each(running.queue, lambda obj: (meta.key(obj),)))
+        for resource in controller.reads:
+            self._informers.ensure(resource, pin=True)
+        self._informers.ensure(controller.resource).subscribe(_each(running.queue, lambda obj: (meta.key(obj),)))
         for resource in controller.owns:
-            self._informers[resource].subscribe(_each(running.queue, _owner_keys(controller.resource)))
+            self._informers.ensure(resource).subscribe(_each(running.queue, _owner_keys(controller.resource)))
         for watch in controller.watches:
-            self._informers[watch.resource].subscribe(_each(running.queue, _watch_keys(watch, context)))
+            self._informers.ensure(watch.resource).subscribe(_each(running.queue, _watch_keys(watch, context)))
 
     def context(self, name: str, *reads: Resource) -> Context:
         """A context for code that is no controller (a status page, a ticker) over the same cache. Before `run`."""
         for resource in reads:
-            if resource not in self._informers:
-                self._informers[resource] = Informer(self.client, resource, self.random)
+            self._informers.ensure(resource, pin=True)
         return Context(self.client, self.clock, self.random, self._informers, name)
 
     async def run(self) -> None:
@@ -144,9 +145,10 @@ class Manager:
         self._started = True
         async with Tasks("manager") as tasks:
             try:
-                for informer in self._informers.values():
-                    tasks.spawn(informer.run(), name=f"informer {informer.resource}")
+                self._informers.start(tasks)
                 for running in self._running:
+                    if running.controller.background is not None:
+                        tasks.spawn(self._beside(running), name=f"{running.controller.name} background")
                     for number in range(running.controller.workers):
                         tasks.spawn(self._work(running), name=f"{running.controller.name} {number}")
                 await asyncio.get_running_loop().create_future()
@@ -156,7 +158,7 @@ class Manager:
 
     async def synced(self) -> None:
         """Every informer has listed once."""
-        for informer in list(self._informers.values()):
+        for informer in self._informers:
             await informer.synced.wait()
 
     @property
@@ -166,13 +168,23 @@ class Manager:
 
     async def _work(self, running: _Running) -> None:
         for resource in running.controller.reads:
-            await self._informers[resource].synced.wait()
+            await self._informers.ensure(resource).synced.wait()
         while True:
             key = await running.queue.get()
             try:
                 await self._once(running, key)
             finally:
                 running.queue.done(key)
+
+    async def _beside(self, running: _Running) -> None:
+        background, key = running.controller.background, Key("", "")
+        assert background is not None
+        while True:
+            try:
+                await background(running.context)
+            except Exception as error:
+                log.error("background task failed", error, controller=running.controller.name)
+            await self.clock.sleep(running.backoff.next(key))
 
     async def _once(self, running: _Running, key: Key) -> None:
         """One call, and what the table says of its outcome."""

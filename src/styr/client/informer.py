@@ -66,6 +66,9 @@ class Informer:
         """Later changes only: subscribe before `run`."""
         self._handlers.append(handler)
 
+    def unsubscribe(self, handler: Handler) -> None:
+        self._handlers.remove(handler)
+
     # own writes
 
     def observe(self, obj: Object) -> None:
@@ -161,7 +164,7 @@ class Informer:
             _drop(self._by_owner, str(owner.get("uid")), key)
 
     def _tell(self, old: Object | None, new: Object | None) -> None:
-        for handler in self._handlers:
+        for handler in tuple(self._handlers):
             handler(old, new)
 
 
