@@ -50,7 +50,8 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`elapsed` in milliseconds of all rows. `cursor` is the reading up to which they count."""
+    """`elapsed` in milliseconds of all rows. `cursor` is the reading up to which they count,
+    taken at `stamp` (milliseconds since 1970). `weight` is the one decided last, `sample` one failure in words."""
 
     release: str
     against: str
@@ -60,6 +61,7 @@ class Record:
     decisions: tuple[Decision, ...] = ()
     cursor: Reading | None = None
     weight: int = 0
+    stamp: int = 0
     sample: str = ""
 
     @property
@@ -122,6 +124,7 @@ def dumps(record: Record) -> str:
         "against": record.against,
         "began": record.began,
         "weight": record.weight,
+        "stamp": record.stamp,
         "parameters": {
             "alpha": parameters.alpha,
             "marginOdds": parameters.margin_odds,
@@ -195,6 +198,7 @@ def _record(content: dict[str, Any]) -> Record:
         if cursor
         else None,
         int(content["weight"]),
+        int(content["stamp"]),
         str(content["sample"]),
     )
 
@@ -224,3 +228,8 @@ def _dense(values: list[int]) -> tuple[int, ...]:
             raise RecordError("a histogram with impossible numbers")
         counts[index] = count
     return tuple(counts)
+
+
+def with_sample(record: Record, sample: str) -> Record:
+    """With one failure in words, cut to 1,000 characters."""
+    return replace(record, sample=sample[:1_000])
