@@ -1,0 +1,343 @@
+"""One container of one pod: prepares its folders and environment, starts it, watches it, stops it.
+
+Called by `pod.py`, which decides when; calls the runtime, the probes, and the API for ConfigMaps and Secrets. Never
+writes a status: it changes the `ContainerRecord` and says so (`changed`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from styr.client.context import Context
+from styr.kinds.pods import HOST_IMAGE
+from styr.kinds.resources import Object, Resource
+from styr.kinds.seams import Image, ImageStore
+from styr.kit.clock import Clock
+from styr.kit.files import make_private
+from styr.node import environment, probes
+from styr.node.logs import last_lines, log_path
+from styr.node.plan import ended
+from styr.node.record import ContainerRecord, PodRecord
+from styr.node.runtimes.base import Launch, Runtime, RuntimeFailed
+
+CONFIG_RETRY = 2.0
+"""Seconds until a container that could not be prepared (a missing Secret) is tried again."""
+EXEC_OUTPUT = 10 << 10
+"""Bytes that are read of a probe's output."""
+
+
+class Containers:
+    """The containers of one pod. `pod` is replaced by the owner when it changes."""
+
+    def __init__(
+        self, pod: Object, record: PodRecord, folder: Path, *, context: Context, runtime: Runtime,
+        images: ImageStore | None, clock: Clock, save: Callable[[], None], changed: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self.pod, self.record, self.folder = pod, record, folder
+        self._context, self._runtime, self._images, self._clock = context, runtime, images, clock
+        self._save, self._changed = save, changed
+        self._watching: dict[str, asyncio.Task[None]] = {}
+        self._launches: dict[str, Launch] = {}
+        self._helpers: set[asyncio.Task[None]] = set()
+        self._counter = 0
+
+    def known_image(self, reference: str) -> bool:
+        return reference == HOST_IMAGE or (self._images is not None and self._images.resolve(reference) is not None)
+
+    # starting
+
+    async def start(self, spec: Mapping[str, Any]) -> None:
+        """Starts it, or leaves the container waiting with the reason."""
+        container = self.record.container(spec["name"])
+        again = container.attempted
+        number = container.restarts + again
+        try:
+            launch = await self._prepare(spec, number, fresh=True)
+            self._runtime.start(launch, lambda handle: self._running(container, number, handle))
+        except RuntimeFailed as error:
+            self._not_started(container, error.reason, str(error))
+            await self._context.event(self.pod, "Warning", "Failed", f"container {container.name}: {error}")
+            return
+        except OSError as error:
+            self._not_started(container, "CreateContainerError", str(error))
+            await self._context.event(self.pod, "Warning", "Failed", f"container {container.name}: {error}")
+            return
+        self._launches[container.name] = launch
+        self.watch(spec)
+        await self._context.event(self.pod, "Normal", "Started", f"Started container {container.name}")
+        if hook := (spec.get("lifecycle") or {}).get("postStart"):
+            self._spawn(self._post_start(spec, hook))
+
+    def _running(self, container: ContainerRecord, number: int, handle: Any) -> None:
+        """Before the app may run: after a crash right here the next start knows the launcher."""
+        container.phase, container.handle, container.restarts = "running", handle, number
+        container.reason = container.message = container.why_not_ready = ""
+        container.started_at = self._clock.time()
+        container.ready = container.started = False
+        self._save()
+
+    def _not_started(self, container: ContainerRecord, reason: str, message: str) -> None:
+        container.phase, container.handle = "waiting", None
+        container.reason, container.message = reason, message
+        container.retry_at = self._clock.time() + CONFIG_RETRY
+        self._changed()
+
+    async def _prepare(self, spec: Mapping[str, Any], number: int, *, fresh: bool) -> Launch:
+        """All that a start needs. With `fresh` the container's folders are made anew. Raises RuntimeFailed, OSError."""
+        name = str(spec["name"])
+        image = self._image(spec)
+        work, tmp = self.folder / "work" / name, self.folder / "tmp" / name
+        if fresh:
+            await asyncio.to_thread(_make_folders, work, tmp, image)
+        logs = make_private(self.folder / "containers" / name)
+        _drop_old(logs, number)
+        base = {
+            "PATH": environment.PATH, "LANG": "C.UTF-8", "HOSTNAME": self.record.name,
+            **(image.env if image else {}),
+            "HOME": str(work), "TMPDIR": str(tmp),
+            **environment.port_variables(spec, self.record.ports),
+        }  # fmt: skip
+        variables = await environment.environment(spec, base, self.pod, self._read)
+        readable, writable = self._mounts(spec)
+        read_only = (spec.get("securityContext") or {}).get("readOnlyRootFilesystem")
+        return Launch(
+            argv=environment.command(spec, image, variables),
+            env=variables,
+            cwd=Path(spec.get("workingDir") or work),
+            log=log_path(self.folder, name, number),
+            exit=logs / f"{number}.exit",
+            readable=(*(image.layers if image else ()), *readable, *((work,) if read_only else ())),
+            writable=(tmp, *writable, *(() if read_only else (work,))),
+        )
+
+    def _image(self, spec: Mapping[str, Any]) -> Image | None:
+        reference = str(spec.get("image") or "")
+        if reference == HOST_IMAGE:
+            return None
+        image = self._images.resolve(reference) if self._images else None
+        if image is None:
+            raise RuntimeFailed("ErrImageNeverPull", f"no image {reference!r} on this node")
+        self.record.container(spec["name"]).image_id = image.digest
+        return image
+
+    async def _read(self, resource: Resource, name: str) -> Object:
+        return await self._context.client.get(resource, name, self.record.namespace)
+
+    def _mounts(self, spec: Mapping[str, Any]) -> tuple[list[Path], list[Path]]:
+        volumes = {str(v["name"]): v["hostPath"] for v in self.pod["spec"].get("volumes") or () if v.get("hostPath")}
+        readable: list[Path] = []
+        writable: list[Path] = []
+        for mount in spec.get("volumeMounts") or ():
+            path = _host_path(volumes[mount["name"]])
+            (readable if mount.get("readOnly") else writable).append(path)
+        return readable, writable
+
+    # watching
+
+    def watch(self, spec: Mapping[str, Any]) -> None:
+        """Follows a running container to its end, and probes it; also after an adoption."""
+        self._watching[spec["name"]] = self._spawn(self._follow(spec))
+
+    async def _follow(self, spec: Mapping[str, Any]) -> None:
+        container = self.record.container(spec["name"])
+        handle = container.handle
+        if handle is None:
+            return
+        exit_file = self.folder / "containers" / container.name / f"{container.restarts}.exit"
+        probing = asyncio.create_task(self._probe(spec, container))
+        try:
+            exit = await self._runtime.wait(handle, exit_file)
+            if not exit.known:
+                await self._runtime.sweep(self.folder)
+                exit = replace(exit, finished=self._clock.time())
+        finally:
+            probing.cancel()
+            await asyncio.gather(probing, return_exceptions=True)
+        message = ""
+        if exit.code and spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+            message = last_lines(log_path(self.folder, container.name, container.restarts))
+        ended(self.pod, self.record, container, exit, message)
+        self._save()
+        self._changed()
+        if exit.error:
+            await self._context.event(self.pod, "Warning", "Failed", f"container {container.name}: {exit.error}")
+        if container.phase == "waiting" and container.retry_at > self._clock.time():
+            await self._context.event(self.pod, "Warning", "BackOff", container.message)
+
+    async def _probe(self, spec: Mapping[str, Any], container: ContainerRecord) -> None:
+        if any(c["name"] == container.name for c in self.pod["spec"].get("initContainers") or ()):
+            return
+        await probes.watch(
+            spec, resolve=lambda target: resolve(spec, self.record.ports, target),
+            run=lambda argv, timeout: self.execute(spec, argv, timeout),
+            clock=self._clock, report=_Reporter(self, spec, container),
+            started=container.started, ready=container.ready,
+        )  # fmt: skip
+
+    async def execute(self, spec: Mapping[str, Any], argv: tuple[str, ...], timeout: float) -> tuple[int, str]:
+        """A command in the container's folders, environment and sandbox: (exit code, output). Raises TimeoutError, OSError."""
+        name = spec["name"]
+        if name not in self._launches:
+            self._launches[name] = await self._prepare(spec, self.record.container(name).restarts, fresh=False)
+        self._counter += 1
+        stem = self.folder / "containers" / name / f"exec-{self._counter}"
+        log, exit_file = stem.with_suffix(".out"), stem.with_suffix(".exit")
+        launch = replace(self._launches[name], argv=argv, log=log, exit=exit_file, timeout=timeout)
+        try:
+            handle = self._runtime.start(launch, lambda _handle: None)
+            try:
+                exit = await self._runtime.wait(handle, exit_file)
+            except asyncio.CancelledError:
+                self._runtime.terminate(handle)
+                raise
+            output = log.read_bytes()[:EXEC_OUTPUT].decode("utf-8", "replace") if log.exists() else ""
+            if exit.signal == 9 and exit.code == 137:
+                raise TimeoutError(f"command was killed after {timeout:g} s")
+            return exit.code, exit.error or output
+        except RuntimeFailed as error:
+            raise OSError(str(error)) from error
+        finally:
+            for path in (log, exit_file, log.with_name(log.name + ".1")):
+                path.unlink(missing_ok=True)
+
+    # stopping
+
+    async def stop(self, spec: Mapping[str, Any], grace: float) -> None:
+        """preStop, SIGTERM, and at the end of `grace` seconds SIGKILL to whatever is left. Returns when nothing is."""
+        container = self.record.container(spec["name"])
+        watching = self._watching.get(container.name)
+        if container.handle is None or container.phase != "running" or watching is None:
+            return
+        handle, deadline = container.handle, self._clock.monotonic() + grace
+        if (hook := (spec.get("lifecycle") or {}).get("preStop")) and grace > 0:
+            job = asyncio.create_task(self._hook(spec, hook, "PreStop", grace))
+            await self._first(job, watching, grace)
+            job.cancel()
+        left = deadline - self._clock.monotonic()
+        if left > 0 and not watching.done():
+            self._runtime.terminate(handle)
+            await self._first(watching, watching, left)
+        if not watching.done():
+            await self._runtime.kill(handle, self.folder)
+        await asyncio.wait([watching])
+
+    async def _first(self, one: asyncio.Task[Any], other: asyncio.Task[Any], seconds: float) -> None:
+        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            await asyncio.wait({one, other, timer}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+
+    async def restart(self, spec: Mapping[str, Any]) -> None:
+        """Stops it as an unhealthy one; that it starts again follows from its end."""
+        grace = self.pod["spec"].get("terminationGracePeriodSeconds")
+        await self.stop(spec, 30.0 if grace is None else float(grace))
+
+    async def _hook(self, spec: Mapping[str, Any], hook: Mapping[str, Any], name: str, timeout: float) -> bool:
+        if (pause := hook.get("sleep")) is not None:
+            await self._clock.sleep(min(float(pause.get("seconds") or 0), timeout))
+            return True
+        why = await probes.check(
+            hook, lambda target: resolve(spec, self.record.ports, target),
+            lambda argv, seconds: self.execute(spec, argv, seconds), timeout,
+        )  # fmt: skip
+        if why:
+            await self._context.event(self.pod, "Warning", f"Failed{name}Hook", f"container {spec['name']}: {why}")
+        return not why
+
+    async def _post_start(self, spec: Mapping[str, Any], hook: Mapping[str, Any]) -> None:
+        if not await self._hook(spec, hook, "PostStart", 60.0):
+            await self.restart(spec)
+
+    def _spawn(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._helpers.add(task)
+        task.add_done_callback(self._helpers.discard)
+        return task
+
+    async def close(self) -> None:
+        """Stops watching; the processes go on."""
+        tasks = list(self._helpers)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Reporter:
+    """Carries what the probes say into the record."""
+
+    def __init__(self, owner: Containers, spec: Mapping[str, Any], container: ContainerRecord) -> None:
+        self._owner, self._spec, self._container = owner, spec, container
+
+    def started(self) -> None:
+        self._container.started = True
+        self._owner._changed()
+
+    def ready(self, value: bool, why: str) -> None:
+        if (self._container.ready, self._container.why_not_ready) != (value, why):
+            self._container.ready, self._container.why_not_ready = value, why
+            self._owner._changed()
+
+    def unhealthy(self, kind: str, why: str) -> None:
+        message = f"{kind} probe failed: container {self._container.name}: {why}"
+        self._owner._spawn(self._owner._context.event(self._owner.pod, "Warning", "Unhealthy", message))
+
+    def dead(self, kind: str, why: str) -> None:
+        message = f"Container {self._container.name} failed {kind.lower()} probe, will be restarted: {why}"
+        self._owner._spawn(self._owner._context.event(self._owner.pod, "Normal", "Killing", message))
+        self._owner._spawn(self._owner.restart(self._spec))
+
+
+def resolve(spec: Mapping[str, Any], ports: Mapping[str, int], target: int | str) -> int | None:
+    """The real port behind a containerPort or the name of one of this container's ports."""
+    for port in spec.get("ports") or ():
+        if port.get("name") == target:
+            target = int(port["containerPort"])
+            break
+    if isinstance(target, str) and not target.isdecimal():
+        return None
+    return ports.get(str(target), int(target)) or None
+
+
+def _make_folders(work: Path, tmp: Path, image: Image | None) -> None:
+    for folder in (work, tmp):
+        if folder.exists():
+            shutil.rmtree(folder)
+        make_private(folder.parent)
+    if image is None:
+        make_private(work)
+    else:
+        shutil.copytree(image.root, work, symlinks=True)
+        work.chmod(0o700)
+    make_private(tmp)
+
+
+def _drop_old(logs: Path, number: int) -> None:
+    """Keeps the previous run's log beside the next one's."""
+    for path in logs.iterdir():
+        stem = path.name.partition(".")[0]
+        if stem.isdecimal() and int(stem) < number - 1:
+            path.unlink(missing_ok=True)
+
+
+def _host_path(volume: Mapping[str, Any]) -> Path:
+    """Checked as Kubernetes' hostPath types say. Raises RuntimeFailed."""
+    path, kind = Path(volume["path"]), volume.get("type") or ""
+    if kind == "DirectoryOrCreate":
+        path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    elif kind == "FileOrCreate":
+        path.touch(exist_ok=True)
+    tests = {
+        "Directory": path.is_dir, "DirectoryOrCreate": path.is_dir, "File": path.is_file, "FileOrCreate": path.is_file,
+        "Socket": path.is_socket, "CharDevice": path.is_char_device, "BlockDevice": path.is_block_device, "": path.exists,
+    }  # fmt: skip
+    if kind not in tests or not tests[kind]():
+        raise RuntimeFailed(
+            "CreateContainerConfigError", f"hostPath {path}: not there, or no {kind or 'file or folder'}"
+        )
+    return path

@@ -1,0 +1,265 @@
+"""The runtime `process`: a container is a launcher (`launcher.py`) and, below it, the app in a session of its own.
+
+Called by `pod.py`. Signals go through a pidfd whose process was compared with the recorded start time, so a recycled pid
+is never hit. Knows no API and no restart policy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import marshal
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from styr.kit.log import Log
+from styr.node.runtimes import launcher, sandbox
+from styr.node.runtimes.base import Exit, Handle, Launch, RuntimeFailed
+
+log = Log("styr.node.process")
+
+LOG_CAP = 10 << 20
+"""Bytes of a container's log before it is rotated; one rotated file is kept, so at most about twice that."""
+
+UNKNOWN_EXIT = 137
+"""As the kubelet reports a container whose end nobody saw (reason ContainerStatusUnknown)."""
+
+
+class ProcessRuntime:
+    """`private` are folders below which no pod may read anything, whatever else would allow it: Styr's own data."""
+
+    name = "process"
+
+    def __init__(self, *, log_cap: int = LOG_CAP, use_sandbox: bool = True) -> None:
+        self._log_cap = log_cap
+        self._kernel = sandbox.probe() if use_sandbox else sandbox.NOTHING
+        self._boot = boot_id()
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+
+    def sandbox(self) -> Mapping[str, str]:
+        return self._kernel.describe()
+
+    def start(self, launch: Launch, record: Callable[[Handle], None]) -> Handle:
+        spec = self._spec(launch)
+        launch.exit.unlink(missing_ok=True)
+        try:
+            child = subprocess.Popen(
+                [_python(), "-I", "-S", "-E", launcher.__file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise RuntimeFailed("CreateContainerError", f"the launcher does not start: {error}") from error
+        self._children[child.pid] = child
+        stdin = child.stdin
+        assert stdin is not None
+        try:
+            started = start_time(child.pid)
+            if started is None:
+                raise RuntimeFailed("CreateContainerError", "the launcher ended at once")
+            handle = Handle(child.pid, started, self._boot)
+            record(handle)
+            stdin.write(len(spec).to_bytes(8, "big") + spec)
+        except OSError as error:
+            raise RuntimeFailed("CreateContainerError", f"the launcher does not take its orders: {error}") from error
+        finally:
+            try:
+                stdin.close()
+            except OSError:
+                log.warning("launcher closed its input", pid=child.pid)
+        return handle
+
+    def _spec(self, launch: Launch) -> bytes:
+        for text in (*launch.argv, *launch.env, *launch.env.values()):
+            if "\0" in text:
+                raise RuntimeFailed("CreateContainerConfigError", "a command or variable holds a NUL byte")
+        rules = sandbox.rules(launch.readable, launch.writable) if self._kernel.landlock else []
+        return marshal.dumps(
+            {
+                "argv": list(launch.argv),
+                "env": dict(launch.env),
+                "cwd": str(launch.cwd),
+                "log": str(launch.log),
+                "exit": str(launch.exit),
+                "umask": 0o022,
+                "timeout": launch.timeout,
+                "log_cap": self._log_cap,
+                "rlimits": sandbox.rlimits(),
+                "ruleset": self._kernel.ruleset(),
+                "rules": self._kernel.allowed(rules),
+                "seccomp": self._kernel.seccomp,
+            }
+        )
+
+    def alive(self, handle: Handle) -> bool:
+        descriptor = self._open(handle)
+        if descriptor is None:
+            return False
+        os.close(descriptor)
+        return True
+
+    async def wait(self, handle: Handle, exit: Path) -> Exit:
+        descriptor = self._open(handle)
+        if descriptor is not None:
+            try:
+                await readable(descriptor)
+            finally:
+                os.close(descriptor)
+        child = self._children.pop(handle.pid, None)
+        if child is not None:
+            child.wait()
+        return read_exit(exit)
+
+    def terminate(self, handle: Handle) -> None:
+        self._signal(handle, signal.SIGTERM)
+
+    async def kill(self, handle: Handle, folder: Path) -> None:
+        """The launcher kills its own children; one that does not answer within two seconds is killed with them."""
+        descriptor = self._open(handle)
+        if descriptor is None:
+            return
+        try:
+            _send(descriptor, signal.SIGUSR1)
+            try:
+                await asyncio.wait_for(readable(descriptor), 2.0)
+            except TimeoutError:
+                log.warning("launcher does not answer, killing it", pid=handle.pid)
+                _send(descriptor, signal.SIGKILL)
+                await readable(descriptor)
+                await self.sweep(folder)
+        finally:
+            os.close(descriptor)
+
+    async def sweep(self, folder: Path) -> int:
+        killed: set[int] = set()
+        for _ in range(200):
+            found = await asyncio.to_thread(processes_of, folder)
+            if not found:
+                break
+            for pid, started in found:
+                if _kill_exactly(pid, started, folder):
+                    killed.add(pid)
+            await asyncio.sleep(0.01)
+        return len(killed)
+
+    def _signal(self, handle: Handle, number: int) -> None:
+        descriptor = self._open(handle)
+        if descriptor is not None:
+            try:
+                _send(descriptor, number)
+            finally:
+                os.close(descriptor)
+
+    def _open(self, handle: Handle) -> int | None:
+        """A pidfd of exactly that launcher, or None when it has ended."""
+        if handle.boot != self._boot:
+            return None
+        return open_exactly(handle.pid, handle.started)
+
+
+def open_exactly(pid: int, started: int) -> int | None:
+    """A pidfd of the process that had this pid and this start time. Once it is open, the pid in it cannot be recycled."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return None
+    if start_time(pid) == started:
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _send(descriptor: int, number: int) -> None:
+    try:
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        log.debug("process has already ended", signal=number)
+
+
+def _kill_exactly(pid: int, started: int, folder: Path) -> bool:
+    descriptor = open_exactly(pid, started)
+    if descriptor is None:
+        return False
+    try:
+        if not belongs(pid, folder):
+            return False
+        _send(descriptor, signal.SIGKILL)
+        return True
+    finally:
+        os.close(descriptor)
+
+
+async def readable(descriptor: int) -> None:
+    """Until the process behind a pidfd has ended."""
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+    own = os.dup(descriptor)
+    loop.add_reader(own, done.set)
+    try:
+        await done.wait()
+    finally:
+        loop.remove_reader(own)
+        os.close(own)
+
+
+def read_exit(path: Path) -> Exit:
+    """What the launcher wrote; `known=False` when it wrote nothing."""
+    try:
+        code, number, finished, error = path.read_text("utf-8", "replace").rstrip("\n").split(" ", 3)
+        return Exit(int(code), int(number), float(finished), error)
+    except (OSError, ValueError):
+        return Exit(UNKNOWN_EXIT, 0, time.time(), known=False)
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def start_time(pid: int) -> int | None:
+    """Clock ticks since boot (field 22 of /proc/PID/stat), None when there is no such process or it is a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return None if fields[0] == b"Z" else int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def processes_of(folder: Path) -> list[tuple[int, int]]:
+    """(pid, start time) of every process whose environment or working directory lies in the pod's folder."""
+    found = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit() and int(entry.name) != os.getpid() and belongs(int(entry.name), folder):
+            started = start_time(int(entry.name))
+            if started is not None:
+                found.append((int(entry.name), started))
+    return found
+
+
+def belongs(pid: int, folder: Path) -> bool:
+    """HOME and TMPDIR of every process of a pod point into the pod's folder, whose name is the pod's uid."""
+    prefix = f"{folder}/"
+    try:
+        if os.readlink(f"/proc/{pid}/cwd").startswith(prefix):
+            return True
+    except OSError:
+        return False
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    marker = os.fsencode(prefix)
+    return any(entry.startswith((b"HOME=" + marker, b"TMPDIR=" + marker)) for entry in environment.split(b"\0"))
+
+
+def _python() -> str:
+    base: Any = getattr(sys, "_base_executable", None)
+    return str(base or sys.executable)
