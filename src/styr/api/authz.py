@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from styr.api.store.commit import Store
+from styr.api.store.records import Change
 from styr.kinds import meta
 from styr.kinds.errors import Forbidden
 from styr.kinds.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING, Object
@@ -130,6 +132,25 @@ class Rbac:
         for obj in objects:
             self.put(obj)
 
+    def follow(self, store: Store) -> None:
+        """Takes in what the store holds and every later change, before the write that made it returns."""
+        for resource in (ROLE, CLUSTER_ROLE, ROLE_BINDING, CLUSTER_ROLE_BINDING):
+            for record in store.state(resource.group_resource).values():
+                self.put(record.decode())
+        store.on_commit(self._changed)
+
+    def _changed(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            if change.key.resource.endswith(f".{GROUP}"):
+                if change.new is not None:
+                    self.put(change.new.decode())
+                elif change.old is not None:
+                    self.remove(change.old.decode())
+
+    @staticmethod
+    def is_master(user: User) -> bool:
+        return MASTERS in user.groups
+
     def put(self, obj: Object) -> None:
         """Takes in a Role, ClusterRole or binding as written; other kinds are ignored."""
         key = (meta.namespace(obj), meta.name(obj))
@@ -154,7 +175,7 @@ class Rbac:
                 yield from self._roles.get((where, binding.role_name), ())
 
     def allows(self, user: User, asked: Attributes) -> bool:
-        if MASTERS in user.groups:
+        if self.is_master(user):
             return True
         if asked.path in PUBLIC_PATHS and asked.verb == "get":
             return True
@@ -180,7 +201,7 @@ class Rbac:
         """A writer of a role must hold every right in it, or the verb `escalate` on it; a writer of a binding every
         right of the role that it binds, or `bind`. Raises `Forbidden`. Other kinds pass."""
         kind, namespace = obj.get("kind"), meta.namespace(obj)
-        if MASTERS in user.groups:
+        if self.is_master(user):
             return
         if kind in (ROLE.kind, CLUSTER_ROLE.kind):
             found = obj.get("rules")
