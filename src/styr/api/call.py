@@ -1,0 +1,142 @@
+"""One API call, parsed: what the verbs are handed by the server. Holds; decides nothing but query syntax and errors'
+words."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from styr.api.registry import Registry, ServedResource
+from styr.api.store.commit import Store
+from styr.api.store.records import ObjectKey, Record
+from styr.api.table import Form
+from styr.kinds.errors import AlreadyExists, BadRequest, Cause, Conflict, Invalid, NotFound
+from styr.kinds.resources import Object
+from styr.kinds.seams import PodLogs
+from styr.kinds.transport import Request, Response
+from styr.kit.clock import Clock, rfc3339
+
+_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_FALSE = frozenset({"", "0", "f", "F", "false", "FALSE", "False"})
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What every verb may use."""
+
+    store: Store
+    registry: Registry
+    clock: Clock
+    random: random.Random
+    logs: PodLogs | None = None
+
+    def now(self) -> str:
+        return rfc3339(self.clock.time())
+
+
+@dataclass(slots=True)
+class Call:
+    core: Core
+    served: ServedResource
+    request: Request
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    form: Form = Form.OBJECT
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> ObjectKey:
+        return ObjectKey(self.served.key, self.namespace, self.name)
+
+    @property
+    def body(self) -> bytes:
+        body = self.request.body
+        if not isinstance(body, bytes):
+            raise BadRequest("the body of an API call must be whole")
+        return body
+
+    @property
+    def content_type(self) -> str:
+        return self.request.headers.get("content-type", "")
+
+    def flag(self, name: str) -> bool:
+        """A boolean query parameter, in any of Go's spellings. Raises BadRequest."""
+        text = self.request.param(name)
+        if text not in _TRUE and text not in _FALSE:
+            raise BadRequest(f"query parameter {name}: {text!r} is not a boolean")
+        return text in _TRUE
+
+    def number(self, name: str) -> int | None:
+        """A query parameter that counts something. Raises BadRequest."""
+        text = self.request.param(name)
+        if not text:
+            return None
+        try:
+            value = int(text)
+        except ValueError:
+            value = -1
+        if not 0 <= value < 1 << 63:
+            raise BadRequest(f"query parameter {name}: {text[:40]!r} is not a number of at least 0")
+        return value
+
+    @property
+    def dry_run(self) -> bool:
+        asked = [value for key, value in self.request.query if key == "dryRun"]
+        if any(value != "All" for value in asked):
+            raise BadRequest(f"dryRun: Unsupported value: {asked}: supported values: All")
+        return bool(asked)
+
+    def outward(self, record: Record) -> bytes:
+        """The bytes of a stored object in the version that was asked for."""
+        if self.served.stored_as == self.served.resource.api_version:
+            return record.data
+        return msgspec.json.encode(self.present(record))
+
+    def present(self, record: Record) -> Object:
+        """A stored object, decoded, in the version that was asked for (conversion `None`: only apiVersion differs)."""
+        obj = record.decode()
+        obj["apiVersion"] = self.served.resource.api_version
+        return obj
+
+    # Errors in the API's own words
+
+    def _details(self) -> dict[str, Any]:
+        resource = self.served.resource
+        details = {"name": self.name, "group": resource.group, "kind": resource.plural}
+        return {key: value for key, value in details.items() if value}
+
+    def not_found(self) -> NotFound:
+        return NotFound(f'{self.served.key} "{self.name}" not found', details=self._details())
+
+    def exists(self) -> AlreadyExists:
+        return AlreadyExists(f'{self.served.key} "{self.name}" already exists', details=self._details())
+
+    def conflict(self, message: str = "") -> Conflict:
+        text = message or "the object has been modified; please apply your changes to the latest version and try again"
+        return Conflict(
+            f'Operation cannot be fulfilled on {self.served.key} "{self.name}": {text}', details=self._details()
+        )
+
+    def invalid(self, causes: Sequence[Cause]) -> Invalid:
+        resource = self.served.resource
+        kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+        parts = [f"{cause.get('field', '')}: {cause.get('message', '')}" for cause in causes]
+        text = parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
+        details = self._details() | {"kind": resource.kind, "causes": list(causes)}
+        return Invalid(f'{kind} "{self.name}" is invalid: {text}', details=details)
+
+
+def respond(call: Call, data: bytes, status: int = 200) -> Response:
+    headers = {"content-type": "application/json"}
+    if call.warnings:
+        headers["warning"] = ", ".join(f'299 - "{_quote(text)}"' for text in call.warnings[:16])
+    return Response(status, data, headers)
+
+
+def _quote(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').encode("ascii", "replace").decode()

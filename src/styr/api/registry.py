@@ -1,0 +1,205 @@
+"""What the server serves: the built-in kinds and what CustomResourceDefinitions add. Kept current from the store's write
+path, so that a CRD is served as soon as its create returns. Called by the server and the verbs; never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from styr.api.discovery import LOG, SCALE, STATUS, VERBS, VIRTUAL, Served, Subresource
+from styr.api.schema import Schema, compile_schema
+from styr.api.store.commit import Store
+from styr.api.store.records import Change
+from styr.api.strategies.base import Strategy
+from styr.api.strategies.core import (
+    ConfigMapStrategy,
+    EventStrategy,
+    NamespaceStrategy,
+    NodeStrategy,
+    SecretStrategy,
+    ServiceAccountStrategy,
+)
+from styr.api.strategies.custom import CrdStrategy, CustomStrategy
+from styr.api.strategies.others import BindingStrategy, EndpointSliceStrategy, LeaseStrategy, RoleStrategy
+from styr.api.strategies.pod import PodStrategy
+from styr.api.strategies.service import ServiceStrategy
+from styr.api.strategies.workloads import DeploymentStrategy, ReplicaSetStrategy
+from styr.api.validations import SchemaError
+from styr.kinds import conditions, resources
+from styr.kinds.resources import Object, Resource
+from styr.kit.log import Log
+
+log = Log("styr.api.registry")
+
+_SUBRESOURCES = {
+    "log": LOG,
+    "scale": SCALE,
+    "binding": Subresource("binding", ("create",), kind="Binding", version="v1"),
+    "finalize": Subresource("finalize", ("update",)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServedResource:
+    """One resource in one version. `storage` is the version its objects are stored in; `columns` and `openapi` are a
+    CRD version's own. `getters` read the selectable fields."""
+
+    resource: Resource
+    strategy: Strategy
+    storage: str
+    custom: bool = False
+    list_kind: str = ""
+    columns: tuple[Mapping[str, Any], ...] | None = None
+    openapi: Mapping[str, Any] | None = None
+    getters: dict[str, Callable[[Mapping[str, Any]], str]] = field(default_factory=dict)
+    subresources: frozenset[str] = frozenset()
+
+    @property
+    def key(self) -> str:
+        """The store's name of the resource."""
+        return self.resource.group_resource
+
+    @property
+    def schema(self) -> Schema | None:
+        return self.strategy.schema
+
+    @property
+    def stored_as(self) -> str:
+        """The apiVersion inside stored bytes."""
+        return f"{self.resource.group}/{self.storage}" if self.resource.group else self.storage
+
+    def served(self) -> Served:
+        """As discovery tells it."""
+        subs = [STATUS] if self.resource.status else []
+        subs += [_SUBRESOURCES[name] for name in sorted(self.subresources) if name in _SUBRESOURCES]
+        return Served(self.resource, VERBS, tuple(subs))
+
+
+_STRATEGIES: dict[Resource, type[Strategy]] = {
+    resources.POD: PodStrategy,
+    resources.SERVICE: ServiceStrategy,
+    resources.NAMESPACE: NamespaceStrategy,
+    resources.NODE: NodeStrategy,
+    resources.EVENT: EventStrategy,
+    resources.CONFIG_MAP: ConfigMapStrategy,
+    resources.SECRET: SecretStrategy,
+    resources.SERVICE_ACCOUNT: ServiceAccountStrategy,
+    resources.DEPLOYMENT: DeploymentStrategy,
+    resources.REPLICA_SET: ReplicaSetStrategy,
+    resources.ENDPOINT_SLICE: EndpointSliceStrategy,
+    resources.LEASE: LeaseStrategy,
+    resources.ROLE: RoleStrategy,
+    resources.CLUSTER_ROLE: RoleStrategy,
+    resources.ROLE_BINDING: BindingStrategy,
+    resources.CLUSTER_ROLE_BINDING: BindingStrategy,
+    resources.CRD: CrdStrategy,
+}
+
+
+class Registry:
+    """`find` is called on every request; everything else when a CRD changes."""
+
+    def __init__(self) -> None:
+        self._builtin = {(r.group, r.version, r.plural): _builtin(r) for r in resources.BUILTIN}
+        self._custom: dict[str, list[ServedResource]] = {}
+        self._all: dict[tuple[str, str, str], ServedResource] = {}
+        self._served: tuple[Served, ...] = ()
+        self._rebuild()
+
+    def follow(self, store: Store) -> None:
+        """Loads what is there and follows every later change."""
+        for (_, name), record in store.state(resources.CRD.group_resource).items():
+            self._custom[name] = _versions(record.decode())
+        self._rebuild()
+        store.on_commit(self._changed)
+
+    def find(self, group: str, version: str, plural: str) -> ServedResource | None:
+        return self._all.get((group, version, plural))
+
+    def by_key(self, key: str) -> ServedResource | None:
+        """Any served version of a group resource."""
+        return next((served for served in self._all.values() if served.key == key), None)
+
+    def all(self) -> Sequence[ServedResource]:
+        return list(self._all.values())
+
+    def discovery(self) -> tuple[Served, ...]:
+        """What `discovery.discover` is handed."""
+        return self._served
+
+    def has_group_version(self, group: str, version: str) -> bool:
+        return any(key[:2] == (group, version) for key in self._all)
+
+    def _changed(self, changes: Iterable[Change]) -> None:
+        touched = False
+        for change in changes:
+            if change.key.resource == resources.CRD.group_resource:
+                touched = True
+                if change.new is None:
+                    self._custom.pop(change.key.name, None)
+                else:
+                    self._custom[change.key.name] = _versions(change.new.decode())
+        if touched:
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        self._all = dict(self._builtin)
+        for versions in self._custom.values():
+            for served in versions:
+                r = served.resource
+                self._all[r.group, r.version, r.plural] = served
+        self._served = (*(served.served() for served in self._all.values()), *VIRTUAL)
+
+
+def _builtin(resource: Resource) -> ServedResource:
+    strategy = _STRATEGIES[resource]()
+    return ServedResource(
+        resource,
+        strategy,
+        resource.version,
+        list_kind=f"{resource.kind}List",
+        getters=strategy.getters(),
+        subresources=strategy.subresources,
+    )
+
+
+def _versions(crd: Object) -> list[ServedResource]:
+    """What an established CRD serves. One that this build cannot compile is left out, and the log says why."""
+    if not conditions.is_true(crd, "Established"):
+        return []
+    storage = next(version["name"] for version in crd["spec"]["versions"] if version["storage"])
+    try:
+        return [_version(crd, version, storage) for version in crd["spec"]["versions"] if version["served"]]
+    except SchemaError as error:
+        log.error("a definition is not served", error, crd=crd["metadata"]["name"])
+        return []
+
+
+def _version(crd: Object, version: dict[str, Any], storage: str) -> ServedResource:
+    spec, names = crd["spec"], crd["spec"]["names"]
+    subresources = version.get("subresources", {})
+    resource = Resource(
+        spec["group"],
+        version["name"],
+        names["kind"],
+        names["plural"],
+        namespaced=spec["scope"] == "Namespaced",
+        singular=names["singular"],
+        short_names=tuple(names.get("shortNames", ())),
+        categories=tuple(names.get("categories", ())),
+        status="status" in subresources,
+    )
+    schema = version["schema"]["openAPIV3Schema"]
+    selectable = tuple(entry["jsonPath"].removeprefix(".") for entry in version.get("selectableFields", ()))
+    strategy = CustomStrategy(compile_schema(schema), selectable)
+    return ServedResource(
+        resource,
+        strategy,
+        storage,
+        custom=True,
+        list_kind=names["listKind"],
+        columns=tuple(version.get("additionalPrinterColumns", ())),
+        openapi=schema,
+        getters=strategy.getters(),
+    )

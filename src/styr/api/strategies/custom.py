@@ -1,0 +1,214 @@
+"""Custom resources, and the CustomResourceDefinitions that make them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from styr.api.schema import Schema, compile_schema
+from styr.api.store.commit import Txn
+from styr.api.store.records import ObjectKey
+from styr.api.strategies.base import Strategy, forbidden, immutable, invalid, required
+from styr.api.strategies.shapes import (
+    BAG,
+    FLAG,
+    TEXT,
+    default,
+    fields,
+    many,
+    one_of,
+    root,
+    struct,
+)
+from styr.api.validations import SchemaError
+from styr.kinds import conditions, meta
+from styr.kinds.errors import Cause
+from styr.kinds.resources import BUILTIN, CRD, Object
+
+_DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_KIND = re.compile(r"[A-Za-z]([A-Za-z0-9]{0,61}[A-Za-z0-9])?")
+_GROUP = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)+")
+
+
+class CustomStrategy(Strategy):
+    """One served version of a CRD."""
+
+    counts_generation = True
+    allows_blind_update = False
+
+    def __init__(self, schema: Schema, selectable: tuple[str, ...] = ()) -> None:
+        self.compiled = schema
+        self.selectable = selectable
+
+    @property
+    def schema(self) -> Schema | None:
+        return self.compiled
+
+
+class CrdStrategy(Strategy):
+    shape = root(
+        spec=struct(
+            ("group", "names", "scope", "versions"),
+            group=TEXT,
+            scope=one_of("Namespaced", "Cluster"),
+            names=struct(
+                ("plural", "kind"),
+                plural=TEXT,
+                singular=TEXT,
+                kind=TEXT,
+                listKind=TEXT,
+                shortNames=many(TEXT),
+                categories=many(TEXT),
+            ),
+            versions=many(
+                struct(
+                    ("name", "served", "storage"),
+                    name=TEXT,
+                    served=FLAG,
+                    storage=FLAG,
+                    deprecated=FLAG,
+                    deprecationWarning=TEXT,
+                    schema=struct(openAPIV3Schema=BAG),
+                    subresources=struct(status=BAG, scale=BAG),
+                    additionalPrinterColumns=many(BAG),
+                    selectableFields=many(struct(("jsonPath",), jsonPath=TEXT)),
+                ),
+                least=1,
+            ),
+            conversion=default(struct(strategy=one_of("None", "Webhook", default="None"), webhook=BAG), {}),
+            preserveUnknownFields=FLAG,
+            **fields("validation"),
+        ),
+        status=BAG,
+    )
+    counts_generation = True
+
+    def prepare_create(self, obj: Object) -> None:
+        obj["status"] = {}
+
+    def default(self, obj: Object) -> None:
+        names = obj["spec"]["names"]
+        names.setdefault("singular", names["kind"].lower())
+        names.setdefault("listKind", f"{names['kind']}List")
+
+    def validate(self, obj: Object) -> list[Cause]:
+        return list(_crd_faults(obj)) if "spec" in obj else [required("spec")]
+
+    def validate_update(self, new: Object, old: Object) -> list[Cause]:
+        before, after = old["spec"], new["spec"]
+        faults = [immutable(f"spec.{field}") for field in ("group", "scope") if after[field] != before[field]]
+        faults += [
+            immutable(f"spec.names.{field}")
+            for field in ("plural", "kind")
+            if after["names"][field] != before["names"][field]
+        ]
+        versions = [version["name"] for version in after["versions"]]
+        faults += [
+            invalid("status.storedVersions", f'Invalid value: "{gone}": must appear in spec.versions')
+            for gone in old.get("status", {}).get("storedVersions", [])
+            if gone not in versions
+        ]
+        return faults
+
+    def admit(self, new: Object, old: Object | None, txn: Txn) -> None:
+        """Accepts the names, unless another definition of the group has them; then it is established at once."""
+        spec, status = new["spec"], new.setdefault("status", {})
+        taken = _conflict(new, txn)
+        now = meta.metadata(new).get("creationTimestamp", "")
+        accepted = "no conflicts found" if not taken else f"{taken} is already in use"
+        known = conditions.put(
+            status.get("conditions"),
+            "NamesAccepted",
+            not taken,
+            now=now,
+            reason="NameConflict" if taken else "NoConflicts",
+            message=accepted,
+        )
+        established = not taken or conditions.is_true(new, "Established")
+        status["conditions"] = conditions.put(
+            known,
+            "Established",
+            established,
+            now=now,
+            reason="InitialNamesAccepted" if established else "NotAccepted",
+            message="the initial names have been accepted" if established else "not all names are accepted",
+        )
+        if not taken:
+            status["acceptedNames"] = dict(spec["names"])
+        status.setdefault("acceptedNames", {"plural": "", "kind": ""})
+        storage = next(version["name"] for version in spec["versions"] if version["storage"])
+        stored = status.setdefault("storedVersions", [])
+        if storage not in stored:
+            stored.append(storage)
+
+    def deleted(self, obj: Object, txn: Txn) -> None:
+        """The kind is gone, and its objects with it, in the same transaction."""
+        if not conditions.is_true(obj, "Established"):
+            return
+        resource = f"{obj['spec']['names']['plural']}.{obj['spec']['group']}"
+        for key, _ in list(txn.list(resource)):
+            txn.delete(key)
+
+
+def _conflict(crd: Object, txn: Txn) -> str:
+    """The first name that another definition of the same group already has, "" when there is none."""
+    own = _names(crd)
+    group = crd["spec"]["group"]
+    for key, record in txn.list(CRD.group_resource):
+        if key == ObjectKey(CRD.group_resource, "", meta.name(crd)):
+            continue
+        other = record.decode()
+        if other["spec"]["group"] == group:
+            for name in sorted(own & _names(other)):
+                return f'"{name}"'
+    return ""
+
+
+def _names(crd: Object) -> set[str]:
+    names = crd["spec"]["names"]
+    return {names["plural"], names["singular"], names["kind"], names["listKind"], *names.get("shortNames", ())}
+
+
+def _crd_faults(obj: Object) -> Iterator[Cause]:
+    spec = obj["spec"]
+    names = spec["names"]
+    wanted = f"{names['plural']}.{spec['group']}"
+    if obj["metadata"]["name"] != wanted:
+        message = f'Invalid value: "{obj["metadata"]["name"]}": must be spec.names.plural+"."+spec.group: {wanted}'
+        yield invalid("metadata.name", message)
+    if not _GROUP.fullmatch(spec["group"]) or spec["group"] in {known.group for known in BUILTIN}:
+        yield invalid(
+            "spec.group", f'Invalid value: "{spec["group"]}": must be a domain of your own, as apps.example.com'
+        )
+    for field in ("plural", "singular"):
+        if not _DNS_LABEL.fullmatch(names[field]):
+            yield invalid(f"spec.names.{field}", f'Invalid value: "{names[field]}": must be a lowercase RFC 1035 label')
+    for field in ("kind", "listKind"):
+        if not _KIND.fullmatch(names[field]):
+            yield invalid(f"spec.names.{field}", f'Invalid value: "{names[field]}": must be a CamelCase word')
+    if spec["conversion"]["strategy"] != "None":
+        yield forbidden("spec.conversion.strategy", "conversion webhooks are not supported: use None")
+    versions = spec["versions"]
+    if sum(version["storage"] for version in versions) != 1:
+        yield invalid("spec.versions", "Invalid value: must have exactly one version marked as storage version")
+    listed = [version["name"] for version in versions]
+    for index, version in enumerate(versions):
+        path = f"spec.versions[{index}]"
+        if listed.index(version["name"]) != index:
+            yield invalid(f"{path}.name", f'Duplicate value: "{version["name"]}"', "FieldValueDuplicate")
+        if not _DNS_LABEL.fullmatch(version["name"]):
+            yield invalid(f"{path}.name", f'Invalid value: "{version["name"]}": must be a lowercase RFC 1035 label')
+        yield from _schema_faults(version, path)
+
+
+def _schema_faults(version: dict[str, Any], path: str) -> Iterator[Cause]:
+    where = f"{path}.schema.openAPIV3Schema"
+    schema = version.get("schema", {}).get("openAPIV3Schema")
+    if schema is None:
+        yield required(where, "schemas are required")
+        return
+    try:
+        compile_schema(schema)
+    except SchemaError as error:
+        yield invalid(f"{where}.{error.path}".rstrip("."), f"Invalid value: {error.message}")

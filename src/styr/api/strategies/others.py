@@ -1,0 +1,124 @@
+"""EndpointSlice, Lease and the four kinds of RBAC."""
+
+from __future__ import annotations
+
+from styr.api.strategies.base import Strategy, immutable, invalid, required
+from styr.api.strategies.shapes import (
+    BAG,
+    FLAG,
+    LABEL_SELECTOR,
+    TEXT,
+    default,
+    fields,
+    many,
+    one_of,
+    root,
+    struct,
+    table,
+    whole,
+)
+from styr.kinds.errors import Cause
+from styr.kinds.resources import Object
+
+_RBAC = "rbac.authorization.k8s.io"
+
+
+class EndpointSliceStrategy(Strategy):
+    shape = root(
+        addressType=one_of("IPv4", "IPv6", "FQDN"),
+        endpoints=many(
+            struct(
+                ("addresses",),
+                addresses=many(TEXT),
+                conditions=struct(ready=FLAG, serving=FLAG, terminating=FLAG),
+                hostname=TEXT,
+                nodeName=TEXT,
+                zone=TEXT,
+                targetRef=BAG,
+                deprecatedTopology=table(TEXT),
+                **fields("hints"),
+            )
+        ),
+        ports=many(
+            struct(
+                name=default(TEXT, ""),
+                port=whole(1, 65535),
+                protocol=one_of("TCP", "UDP", "SCTP", default="TCP"),
+                appProtocol=TEXT,
+            )
+        ),
+    )
+
+    def validate(self, obj: Object) -> list[Cause]:
+        return [] if "addressType" in obj else [required("addressType")]
+
+    def validate_update(self, new: Object, old: Object) -> list[Cause]:
+        return [immutable("addressType")] if new["addressType"] != old["addressType"] else []
+
+
+class LeaseStrategy(Strategy):
+    shape = root(
+        spec=default(
+            struct(
+                holderIdentity=TEXT,
+                leaseDurationSeconds=whole(1),
+                acquireTime=TEXT,
+                renewTime=TEXT,
+                leaseTransitions=whole(0),
+                strategy=TEXT,
+                preferredHolder=TEXT,
+            ),
+            {},
+        )
+    )
+
+
+class RoleStrategy(Strategy):
+    shape = root(
+        rules=many(
+            struct(
+                ("verbs",),
+                verbs=many(TEXT, least=1),
+                apiGroups=many(TEXT),
+                resources=many(TEXT),
+                resourceNames=many(TEXT),
+                nonResourceURLs=many(TEXT),
+            )
+        ),
+        aggregationRule=struct(clusterRoleSelectors=many(LABEL_SELECTOR)),
+    )
+    name_is_path_segment = True
+
+
+class BindingStrategy(Strategy):
+    shape = root(
+        subjects=many(
+            struct(
+                ("kind", "name"),
+                kind=one_of("User", "Group", "ServiceAccount"),
+                name=TEXT,
+                namespace=TEXT,
+                apiGroup=TEXT,
+            )
+        ),
+        roleRef=struct(("kind", "name"), apiGroup=default(TEXT, _RBAC), kind=one_of("Role", "ClusterRole"), name=TEXT),
+    )
+    name_is_path_segment = True
+
+    def default(self, obj: Object) -> None:
+        for subject in obj.get("subjects", ()):
+            subject.setdefault("apiGroup", "" if subject["kind"] == "ServiceAccount" else _RBAC)
+
+    def validate(self, obj: Object) -> list[Cause]:
+        if "roleRef" not in obj:
+            return [required("roleRef")]
+        faults: list[Cause] = []
+        for index, subject in enumerate(obj.get("subjects", ())):
+            if subject["kind"] == "ServiceAccount" and not subject.get("namespace"):
+                faults.append(required(f"subjects[{index}].namespace"))
+        if obj["kind"] == "ClusterRoleBinding" and obj["roleRef"]["kind"] != "ClusterRole":
+            faults.append(invalid("roleRef.kind", 'Unsupported value: "Role": supported values: "ClusterRole"'))
+        return faults
+
+    def validate_update(self, new: Object, old: Object) -> list[Cause]:
+        return [invalid("roleRef", "Invalid value: cannot change roleRef")] if new["roleRef"] != old["roleRef"] else []
