@@ -69,6 +69,10 @@ class ServedResource:
         """The apiVersion inside stored bytes."""
         return f"{self.resource.group}/{self.storage}" if self.resource.group else self.storage
 
+    def columns_list(self) -> list[Object] | None:
+        """As `table.render` takes them: None for a built-in kind."""
+        return None if self.columns is None else [dict(column) for column in self.columns]
+
     def served(self) -> Served:
         """As discovery tells it."""
         subs = [STATUS] if self.resource.status else []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -63,12 +64,13 @@ class Record:
             self._labels = _decode_labels(self.data).metadata.labels or {}
         return self._labels
 
-    def fields(self, getters: dict[str, Any]) -> dict[str, str]:
-        """Values of the selectable fields, kept for the record's life. `getters` must be those of the one resource."""
+    def field(self, path: str, getter: Callable[[Object], str]) -> str:
+        """The value of a selectable field, kept for the record's life."""
         if self._fields is None:
-            obj = self.decode()
-            self._fields = {path: getter(obj) for path, getter in getters.items()}
-        return self._fields
+            self._fields = {}
+        if path not in self._fields:
+            self._fields[path] = getter(self.decode())
+        return self._fields[path]
 
 
 def encode(obj: Object, revision: int) -> Record:

@@ -1,0 +1,203 @@
+"""What every write has in common: reading the body, judging the new object, carrying over what the server owns.
+
+Called by create, update, patch, delete and the subresources. `revise` runs within the store's write path.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import msgspec
+
+from styr.api import bodies, metadata
+from styr.api.call import Call
+from styr.api.store.commit import Txn
+from styr.api.store.records import ObjectKey, Record
+from styr.kinds.errors import BadRequest, Cause
+from styr.kinds.resources import Object
+
+_SERVERS_OWN = (
+    "name",
+    "namespace",
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "generateName",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)
+_FREE_ON_STATUS = ("labels", "annotations")
+
+
+def read_object(call: Call) -> Object:
+    """The object in the body, of the kind and namespace that the path names. Raises BadRequest and its like."""
+    bodies.check_type(call.content_type)
+    obj = bodies.decode_object(call.body)
+    check_kind(call, obj)
+    check_fields(call, obj)
+    return obj
+
+
+def check_kind(call: Call, obj: Object) -> None:
+    """Fills in kind and apiVersion where they are missing; refuses others, and another namespace."""
+    resource = call.served.resource
+    for field, wanted in (("apiVersion", resource.api_version), ("kind", resource.kind)):
+        found = obj.setdefault(field, wanted)
+        if found != wanted:
+            raise BadRequest(
+                f"the {field} in the data ({found}) does not match the expected {field} ({wanted}) of this path"
+            )
+    meta = obj["metadata"]
+    if not isinstance(meta, dict):
+        raise BadRequest("the object provided is malformed: metadata must be an object")
+    metadata.tidy(obj)
+    if not resource.namespaced:
+        meta.pop("namespace", None)
+    elif meta.setdefault("namespace", call.namespace) != call.namespace:
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+
+
+def check_fields(call: Call, obj: Object) -> None:
+    """fieldValidation: Strict refuses unknown and doubled fields, Warn (the default) tells them, Ignore is silent."""
+    mode = call.request.param("fieldValidation", "Warn") or "Warn"
+    if mode not in ("Strict", "Warn", "Ignore"):
+        raise BadRequest(f'fieldValidation: Unsupported value: "{mode}": supported values: Ignore, Strict, Warn')
+    if mode == "Ignore":
+        return
+    found = [f'unknown field "{field}"' for field in call.served.strategy.unknown_fields(obj)]
+    if mode == "Strict":
+        found += [f'duplicate field "{field}"' for field in bodies.duplicates(call.body)]
+        if found:
+            raise BadRequest(
+                f'{call.served.resource.kind} in version "{call.served.resource.version}" cannot be '
+                f"handled as a {call.served.resource.kind}: strict decoding error: {', '.join(found)}"
+            )
+    call.warnings += found
+
+
+def judge(call: Call, obj: Object, old: Object | None) -> None:
+    """Prunes, defaults and validates in place. Raises Invalid with every cause."""
+    strategy = call.served.strategy
+    strategy.prune(obj)
+    causes: list[Cause] = strategy.shape_faults(obj)
+    causes += metadata.faults(obj, path_name=strategy.name_is_path_segment)
+    if not causes:
+        strategy.default(obj)
+        causes = strategy.validate(obj)
+    if not causes and old is not None:
+        causes = strategy.validate_update(obj, old)
+    if causes:
+        raise call.invalid(causes)
+
+
+def revise(call: Call, txn: Txn, key: ObjectKey, old: Record, new: Object, *, dry_run: bool = False) -> Record:
+    """Replaces an object by its next version, all rules applied: conflicts, what the endpoint may touch, generation, no-op,
+    finalizers. Takes `new` over. Returns the record as it then is (the last one, when this removed it)."""
+    before = old.decode()
+    _check_identity(call, before, new)
+    _carry_over(call, before, new)
+    new["apiVersion"] = call.served.resource.api_version
+    _check_finalizers(call, before, new)
+    if call.subresource == "":
+        call.served.strategy.prepare_update(new, before)
+    judge(call, new, before if call.subresource == "" else None)
+    call.served.strategy.admit(new, before, txn)
+    new["apiVersion"] = before["apiVersion"] = call.served.stored_as
+    new["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"]
+    if new == before:
+        return old
+    if _counts(call, new) != _counts(call, before):
+        new["metadata"]["generation"] = before["metadata"].get("generation", 0) + 1
+    return settle(call, txn, key, new, dry_run=dry_run)
+
+
+def settle(call: Call, txn: Txn, key: ObjectKey, obj: Object, *, dry_run: bool = False) -> Record:
+    """Stores the object, or removes it when nothing holds it any more."""
+    if dry_run:
+        return Record(txn.revision, msgspec.json.encode(obj))
+    record = txn.put(key, obj)
+    if is_free(obj):
+        remove(call, txn, key)
+    return record
+
+
+def remove(call: Call, txn: Txn, key: ObjectKey) -> Record:
+    record = txn.get(key)
+    assert record is not None
+    call.served.strategy.deleted(record.decode(), txn)
+    return txn.delete(key)
+
+
+def is_free(obj: Object) -> bool:
+    """Asked to go, and nothing keeps it: no finalizer, no grace left, no content of a namespace."""
+    meta = obj["metadata"]
+    held = meta.get("finalizers") or meta.get("deletionGracePeriodSeconds")
+    if obj["kind"] == "Namespace" and obj["apiVersion"] == "v1":
+        held = held or obj.get("spec", {}).get("finalizers")
+    return "deletionTimestamp" in meta and not held
+
+
+def _check_identity(call: Call, before: Object, new: Object) -> None:
+    meta, known = new["metadata"], before["metadata"]
+    if meta.get("name", call.name) != call.name:
+        raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({call.name})")
+    if meta.get("uid", known["uid"]) != known["uid"]:
+        raise call.conflict(
+            f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {known['uid']}"
+        )
+    version = meta.get("resourceVersion", "")
+    if version not in ("", "0") and version != known["resourceVersion"]:
+        if not (isinstance(version, str) and version.isascii() and version.isdigit()):
+            raise call.invalid([_cause("metadata.resourceVersion", f"Invalid value: {version!r}")])
+        raise call.conflict()
+
+
+def _carry_over(call: Call, before: Object, new: Object) -> None:
+    meta, known = new["metadata"], before["metadata"]
+    for field in _SERVERS_OWN:
+        if field in known:
+            meta[field] = copy.copy(known[field])
+        else:
+            meta.pop(field, None)
+    for field in ("labels", "annotations", "finalizers", "ownerReferences"):
+        if not meta.get(field) and field not in known:
+            meta.pop(field, None)
+    if not call.served.resource.status:
+        return
+    if call.subresource == "status":
+        kept = copy.deepcopy(before)
+        kept["status"] = new.get("status")
+        for field in _FREE_ON_STATUS:
+            if meta.get(field):
+                kept["metadata"][field] = meta[field]
+        if kept["status"] is None:
+            del kept["status"]
+        new.clear()
+        new.update(kept)
+    elif "status" in before:
+        new["status"] = before["status"]
+    else:
+        new.pop("status", None)
+
+
+def _check_finalizers(call: Call, before: Object, new: Object) -> None:
+    if "deletionTimestamp" not in before["metadata"]:
+        return
+    known = before["metadata"].get("finalizers") or []
+    wanted = new["metadata"].get("finalizers") or []
+    if isinstance(wanted, list) and (added := [name for name in wanted if name not in known]):
+        message = f"Forbidden: no new finalizers can be added if the object is being deleted, found new: {added}"
+        raise call.invalid([_cause("metadata.finalizers", message, "FieldValueForbidden")])
+
+
+def _cause(field: str, message: str, reason: str = "FieldValueInvalid") -> Cause:
+    return {"reason": reason, "field": field, "message": message}
+
+
+def _counts(call: Call, obj: Object) -> Any:
+    """The part of an object whose changes `generation` counts."""
+    if not call.served.strategy.counts_generation:
+        return None
+    left_out = ("metadata", "status") if call.served.resource.status else ("metadata",)
+    return {key: value for key, value in obj.items() if key not in left_out}

@@ -1,0 +1,85 @@
+"""POST of an object."""
+
+from __future__ import annotations
+
+from styr.api import metadata
+from styr.api.call import Call, respond
+from styr.api.store.commit import Txn
+from styr.api.store.records import Record
+from styr.api.verbs import change
+from styr.kinds.errors import BadRequest, Forbidden, NotFound
+from styr.kinds.resources import NAMESPACE, Object
+from styr.kinds.transport import Response
+
+MAX_TRIES = 8
+"""Of a generated name."""
+
+
+async def create(call: Call) -> Response:
+    """Stores a new object and returns it, 201."""
+    obj = change.read_object(call)
+    if obj["metadata"].get("resourceVersion"):
+        raise BadRequest("resourceVersion should not be set on objects to be created")
+    base = obj["metadata"].get("generateName") if not obj["metadata"].get("name") else None
+    if base is not None and not isinstance(base, str):
+        raise BadRequest("metadata.generateName must be a string")
+    prepare(call, obj, base)
+    dry_run = call.dry_run
+    record = await call.core.store.write(lambda txn: insert(call, txn, obj, base, dry_run=dry_run))
+    return respond(call, call.outward(record), 201)
+
+
+def prepare(call: Call, obj: Object, base: str | None = None) -> None:
+    """Everything about a new object that needs no other object: server fields, defaults, validation."""
+    meta, strategy = obj["metadata"], call.served.strategy
+    if base:
+        meta["name"] = metadata.generate(base, call.core.random)
+    call.name = meta["name"] if isinstance(meta.get("name"), str) else ""
+    for field in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
+        meta.pop(field, None)
+    meta["uid"] = metadata.new_uid(call.core.random)
+    meta["creationTimestamp"] = call.core.now()
+    if strategy.counts_generation:
+        meta["generation"] = 1
+    if not call.name:
+        raise call.invalid(metadata.faults(obj))
+    if call.served.resource.status:
+        obj.pop("status", None)
+        strategy.prepare_create(obj)
+    change.judge(call, obj, None)
+
+
+def insert(call: Call, txn: Txn, obj: Object, base: str | None = None, *, dry_run: bool = False) -> Record:
+    """In the write path."""
+    check_namespace(call, txn)
+    tries = 1
+    while txn.get(call.key) is not None:
+        if base is None or tries == MAX_TRIES:
+            raise call.exists()
+        call.name = obj["metadata"]["name"] = metadata.generate(base, call.core.random)
+        tries += 1
+    call.served.strategy.admit(obj, None, txn)
+    obj["apiVersion"] = call.served.stored_as
+    return change.settle(call, txn, call.key, obj, dry_run=dry_run)
+
+
+def check_namespace(call: Call, txn: Txn) -> None:
+    """An object needs its namespace, and one that is not on its way out."""
+    if not call.served.resource.namespaced:
+        return
+    found = txn.get(type(call.key)(NAMESPACE.group_resource, "", call.namespace))
+    if found is None:
+        raise NotFound(
+            f'namespaces "{call.namespace}" not found', details={"name": call.namespace, "kind": "namespaces"}
+        )
+    if "deletionTimestamp" in found.decode()["metadata"]:
+        cause = {
+            "reason": "NamespaceTerminating",
+            "field": "metadata.namespace",
+            "message": f"namespace {call.namespace} is being terminated",
+        }
+        raise Forbidden(
+            f'{call.served.key} "{call.name}" is forbidden: unable to create new content in namespace '
+            f"{call.namespace} because it is being terminated",
+            details={"name": call.name, "kind": call.served.resource.plural, "causes": [cause]},
+        )

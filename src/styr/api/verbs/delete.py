@@ -1,0 +1,193 @@
+"""DELETE of one object or of a collection: preconditions, grace, finalizers, propagation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from styr.api import bodies
+from styr.api.call import Call, respond
+from styr.api.store.commit import Txn
+from styr.api.store.records import ObjectKey, Record
+from styr.api.verbs import change
+from styr.api.verbs.list import select
+from styr.kinds.errors import BadRequest, Forbidden
+from styr.kinds.resources import NAMESPACE, POD, Object
+from styr.kinds.transport import Response
+from styr.kit.clock import rfc3339
+
+FOREGROUND = "foregroundDeletion"
+ORPHAN = "orphan"
+KEPT = frozenset({"default", "kube-system", "kube-public"})
+"""Namespaces that cannot be deleted."""
+_POLICIES = ("", "Background", "Foreground", "Orphan")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """DeleteOptions. `grace` is seconds, None for the object's own."""
+
+    grace: int | None = None
+    uid: str = ""
+    version: str = ""
+    propagation: str = ""
+    dry_run: bool = False
+
+
+def read_options(call: Call) -> Options:
+    """From the body, then from the query. Raises BadRequest."""
+    body: Any = {}
+    if call.body.strip():
+        bodies.check_type(call.content_type)
+        body = bodies.decode(call.body)
+    if not isinstance(body, dict):
+        raise BadRequest("the body of a delete must be DeleteOptions")
+    conditions = body.get("preconditions") or {}
+    grace = body.get("gracePeriodSeconds", call.number("gracePeriodSeconds"))
+    propagation = body.get("propagationPolicy") or call.request.param("propagationPolicy")
+    if body.get("orphanDependents") is True or (not propagation and call.flag("orphanDependents")):
+        propagation = "Orphan"
+    if not isinstance(conditions, dict) or propagation not in _POLICIES:
+        raise BadRequest("DeleteOptions: propagationPolicy must be Background, Foreground or Orphan")
+    if grace is not None and (not isinstance(grace, int) or isinstance(grace, bool) or not 0 <= grace < 1 << 31):
+        raise BadRequest(f"DeleteOptions: gracePeriodSeconds: {grace!r} is not a number of seconds")
+    dry_run = call.dry_run or bool(body.get("dryRun"))
+    uid, version = str(conditions.get("uid") or ""), str(conditions.get("resourceVersion") or "")
+    return Options(grace, uid, version, propagation, dry_run)
+
+
+async def delete(call: Call) -> Response:
+    """Removes it: 200 with a Status when it is gone, with the object when something still holds it."""
+    options = read_options(call)
+
+    def write(txn: Txn) -> tuple[Record, bool]:
+        old = txn.get(call.key)
+        if old is None:
+            raise call.not_found()
+        return perform(call, txn, call.key, old, options)
+
+    record, gone = await call.core.store.write(write)
+    if gone and call.served.resource != POD:
+        return respond(call, msgspec.json.encode(_success(call, record)))
+    return respond(call, call.outward(record))
+
+
+async def delete_collection(call: Call) -> Response:
+    """Removes all that the selectors match, each as `delete` would, and returns the list of them."""
+    options = read_options(call)
+    limit = call.number("limit")
+    matched = select(call, call.core.store.state(call.served.key))
+    removed: list[bytes] = []
+    places = [place for place, _ in matched][: limit or None]
+    # A few at a time, so that no other writer waits for a large collection.
+    for start in range(0, len(places), 64):
+        part = places[start : start + 64]
+
+        def write(txn: Txn, part: list[tuple[str, str]] = part) -> list[Record]:
+            done = []
+            for place in part:
+                key = ObjectKey(call.served.key, *place)
+                if (old := txn.get(key)) is not None:
+                    done.append(perform(call, txn, key, old, options)[0])
+            return done
+
+        removed += [call.outward(record) for record in await call.core.store.write(write)]
+    head = {"resourceVersion": str(call.core.store.revision)}
+    start_of_list = msgspec.json.encode(
+        {"kind": call.served.list_kind, "apiVersion": call.served.resource.api_version, "metadata": head}
+    )
+    return respond(call, start_of_list[:-1] + b',"items":[' + b",".join(removed) + b"]}")
+
+
+def perform(call: Call, txn: Txn, key: ObjectKey, old: Record, options: Options) -> tuple[Record, bool]:
+    """In the write path. Returns the object as it then is, and whether it is gone."""
+    obj = old.decode()
+    meta = obj["metadata"]
+    call.name = key.name
+    _check(call, meta, options)
+    grace = _grace(call, obj, options)
+    finalizers = _finalizers(meta.get("finalizers") or [], options.propagation)
+    held = bool(finalizers) or grace > 0 or (_is_namespace(call) and bool(obj.get("spec", {}).get("finalizers")))
+    if not held:
+        if options.dry_run:
+            return old, True
+        return change.remove(call, txn, key), True
+    if "deletionTimestamp" in meta:
+        unchanged = finalizers == (meta.get("finalizers") or [])
+        if unchanged and grace >= meta.get("deletionGracePeriodSeconds", 0):
+            return old, False
+    elif call.served.strategy.counts_generation:
+        meta["generation"] = meta.get("generation", 0) + 1
+    _mark(call, obj, grace, finalizers)
+    return change.settle(call, txn, key, obj, dry_run=options.dry_run), False
+
+
+def _mark(call: Call, obj: Object, grace: int, finalizers: list[str]) -> None:
+    meta = obj["metadata"]
+    if "deletionTimestamp" not in meta or grace < meta.get("deletionGracePeriodSeconds", 0):
+        meta["deletionTimestamp"] = rfc3339(call.core.clock.time() + grace)
+        meta["deletionGracePeriodSeconds"] = grace
+    if finalizers:
+        meta["finalizers"] = finalizers
+    else:
+        meta.pop("finalizers", None)
+    if _is_namespace(call):
+        obj["status"] = (obj.get("status") or {}) | {"phase": "Terminating"}
+
+
+def _check(call: Call, meta: dict[str, Any], options: Options) -> None:
+    if options.uid and options.uid != meta["uid"]:
+        raise call.conflict(
+            f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {meta['uid']}"
+        )
+    if options.version and options.version != meta["resourceVersion"]:
+        raise call.conflict(
+            f"Precondition failed: ResourceVersion in precondition: {options.version}, "
+            f"ResourceVersion in object meta: {meta['resourceVersion']}"
+        )
+    if _is_namespace(call) and meta["name"] in KEPT:
+        raise Forbidden(
+            f'namespaces "{meta["name"]}" is forbidden: this namespace may not be deleted',
+            details={"name": meta["name"], "kind": "namespaces"},
+        )
+
+
+def _is_namespace(call: Call) -> bool:
+    return call.served.resource == NAMESPACE
+
+
+def _grace(call: Call, obj: Object, options: Options) -> int:
+    """Seconds. Only pods have time to end, and only those that a node runs; it can be shortened, never prolonged."""
+    if call.served.resource != POD:
+        return 0
+    spec, status = obj.get("spec", {}), obj.get("status", {})
+    if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
+        return 0
+    wanted = options.grace if options.grace is not None else int(spec.get("terminationGracePeriodSeconds", 30))
+    known = obj["metadata"].get("deletionGracePeriodSeconds")
+    if known is None:
+        return wanted
+    return min(known, wanted if options.grace is not None else known)
+
+
+def _finalizers(known: list[str], propagation: str) -> list[str]:
+    if not propagation:
+        return known
+    kept = [name for name in known if name not in (FOREGROUND, ORPHAN)]
+    added = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(propagation, [])
+    return [*kept, *added]
+
+
+def _success(call: Call, record: Record) -> Object:
+    resource = call.served.resource
+    details = {"name": call.name, "group": resource.group, "kind": resource.plural}
+    details["uid"] = record.decode()["metadata"]["uid"]
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": {key: value for key, value in details.items() if value},
+    }

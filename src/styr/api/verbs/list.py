@@ -1,0 +1,196 @@
+"""GET of a collection: selectors, pages of one snapshot, stored bytes joined."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from styr.api.call import Call, respond
+from styr.api.store.records import Record
+from styr.api.store.window import WindowPassed
+from styr.api.table import Form, render
+from styr.api.verbs.revisions import check_not_future, parse_version
+from styr.kinds import selectors
+from styr.kinds.errors import BadRequest, Expired
+from styr.kinds.selectors import Requirement, Selector
+from styr.kinds.transport import Response
+
+Place = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list or watch is narrowed to. `name` is set when a field selector names one object."""
+
+    namespace: str
+    labels: Selector
+    fields: tuple[tuple[Requirement, Any], ...]
+    name: str = ""
+
+    def matches(self, place: Place, record: Record) -> bool:
+        if self.namespace and place[0] != self.namespace:
+            return False
+        if self.labels and not selectors.matches(self.labels, record.labels):
+            return False
+        return all(
+            requirement.matches({requirement.key: record.field(requirement.key, getter)})
+            for requirement, getter in self.fields
+        )
+
+    @property
+    def selects(self) -> bool:
+        return bool(self.labels or self.fields)
+
+
+def read_filter(call: Call) -> Filter:
+    """From the query. Raises BadRequest naming the term, and for fields those that there are."""
+    try:
+        labels = selectors.parse(call.request.param("labelSelector"))
+        wanted = selectors_of_fields(call.request.param("fieldSelector"))
+    except selectors.SelectorError as error:
+        raise BadRequest(str(error)) from error
+    getters = call.served.getters
+    for requirement in wanted:
+        if requirement.key not in getters:
+            raise BadRequest(
+                f'field label not supported: "{requirement.key}"; {call.served.key} supports {", ".join(sorted(getters))}'
+            )
+    names = [r.values[0] for r in wanted if r.key == "metadata.name" and r.operator == "In"]
+    fields = tuple((requirement, getters[requirement.key]) for requirement in wanted)
+    return Filter(call.namespace, labels, fields, names[0] if names else "")
+
+
+def selectors_of_fields(text: str) -> Selector:
+    """`a=b`, `a==b`, `a!=b`, joined by commas; `\\` escapes a comma or an equals sign. Raises SelectorError."""
+    terms: list[str] = [""]
+    escaped = False
+    for char in text:
+        if escaped or char not in ",\\":
+            terms[-1] += f"\\{char}" if escaped else char
+            escaped = False
+        elif char == ",":
+            terms.append("")
+        else:
+            escaped = True
+    found: list[Requirement] = []
+    for term in filter(None, (term.strip() for term in terms)):
+        key, operator, value = term.partition("!=") if "!=" in term else term.partition("=")
+        if not operator:
+            raise selectors.SelectorError(f"invalid field selector: {term!r}")
+        value = value.removeprefix("=") if operator == "=" else value
+        value = value.replace("\\,", ",").replace("\\=", "=").replace("\\\\", "\\").strip()
+        found.append(Requirement(key.strip(), "NotIn" if operator == "!=" else "In", (value,)))
+    return tuple(found)
+
+
+def select(call: Call, state: Mapping[Place, Record], wanted: Filter | None = None) -> list[tuple[Place, Record]]:
+    """What of the state matches, in order of namespace and name."""
+    wanted = wanted or read_filter(call)
+    if wanted.name and (wanted.namespace or not call.served.resource.namespaced):
+        place = (wanted.namespace, wanted.name)
+        found = state.get(place)
+        return [(place, found)] if found is not None and wanted.matches(place, found) else []
+    if not wanted.selects and not wanted.namespace:
+        return sorted(state.items(), key=_place)
+    return sorted((item for item in state.items() if wanted.matches(*item)), key=_place)
+
+
+def _place(item: tuple[Place, Record]) -> Place:
+    return item[0]
+
+
+async def list_objects(call: Call) -> Response:
+    """One page, or all."""
+    wanted = read_filter(call)
+    limit = call.number("limit") or 0
+    revision, after = _where(call)
+    matched = select(call, _snapshot(call, revision, after), wanted)
+    if after is not None:
+        matched = [item for item in matched if item[0] > after]
+    page = matched[:limit] if limit else matched
+    head: dict[str, Any] = {"resourceVersion": str(revision)}
+    if len(page) < len(matched):
+        head["continue"] = _token(revision, page[-1][0])
+        if not wanted.selects:
+            head["remainingItemCount"] = len(matched) - len(page)
+    return respond(call, _encode(call, head, [record for _, record in page]))
+
+
+def _where(call: Call) -> tuple[int, Place | None]:
+    """The revision to show, and the place after which to go on."""
+    current = call.core.store.revision
+    text = call.request.param("resourceVersion")
+    revision = parse_version(text, "resourceVersion")
+    match = call.request.param("resourceVersionMatch")
+    if token := call.request.param("continue"):
+        if revision:
+            raise BadRequest("specifying resource version is not allowed when using continue")
+        return _read_token(token, current)
+    if match not in ("", "Exact", "NotOlderThan"):
+        raise BadRequest(f'resourceVersionMatch: Unsupported value: "{match}": supported values: Exact, NotOlderThan')
+    if match and not text:
+        raise BadRequest(
+            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
+        )
+    if match == "Exact" and not revision:
+        raise BadRequest(
+            'resourceVersionMatch: Forbidden: resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
+        )
+    check_not_future(call, revision)
+    return (revision if match == "Exact" else current), None
+
+
+def _snapshot(call: Call, revision: int, after: Place | None) -> Mapping[Place, Record]:
+    try:
+        return call.core.store.snapshot(call.served.key, revision)
+    except WindowPassed:
+        if after is None:
+            raise Expired(f"The resourceVersion for the provided list is too old: {revision}") from None
+        raise Expired(
+            "The provided continue parameter is too old to display a consistent list result. You can start a new list "
+            "without the continue parameter, or use the continue token in this response to retrieve the remainder of the "
+            "results. Continuing with the provided token results in an inconsistent list - objects that were created, "
+            "modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+            details={"continue": _token(0, after)},
+        ) from None
+
+
+def _token(revision: int, place: Place) -> str:
+    """`revision` 0 means the newest when it is used: the inconsistent way on, for who was too slow."""
+    text = msgspec.json.encode({"v": "meta.k8s.io/v1", "rv": revision, "start": list(place)})
+    return base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+
+def _read_token(token: str, current: int) -> tuple[int, Place]:
+    try:
+        value = msgspec.json.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        revision, (namespace, name) = int(value["rv"]), value["start"]
+        if not (isinstance(namespace, str) and isinstance(name, str) and 0 <= revision <= current):
+            raise ValueError("not one of this server's")
+    except (ValueError, TypeError, KeyError, msgspec.DecodeError, binascii.Error) as error:
+        raise BadRequest("continue key is not valid: start the list again without it") from error
+    return revision or current, (namespace, name)
+
+
+def _encode(call: Call, head: dict[str, Any], records: list[Record]) -> bytes:
+    resource = call.served.resource
+    if call.form is Form.OBJECT:
+        start = msgspec.json.encode(
+            {"kind": call.served.list_kind, "apiVersion": resource.api_version, "metadata": head}
+        )
+        return start[:-1] + b',"items":[' + b",".join([call.outward(record) for record in records]) + b"]}"
+    whole = {"metadata": head, "items": [call.present(record) for record in records]}
+    rendered = render(
+        whole,
+        call.form,
+        resource,
+        now=call.core.clock.time(),
+        printer_columns=call.served.columns_list(),
+        include_object=call.request.param("includeObject"),
+    )
+    return msgspec.json.encode(rendered)

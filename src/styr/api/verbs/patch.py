@@ -1,0 +1,65 @@
+"""PATCH of an object, or of its status: JSON patch, merge patch, strategic merge patch.
+
+The patch is applied in the write path to the newest state, so it never conflicts with another writer unless it names a
+resourceVersion itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from styr.api import bodies
+from styr.api.call import Call, respond
+from styr.api.patches import json_patch, merge, strategic
+from styr.api.store.commit import Txn
+from styr.api.store.records import Record
+from styr.api.verbs import change
+from styr.kinds.errors import BadRequest, UnsupportedMedia
+from styr.kinds.resources import Object
+from styr.kinds.transport import Response
+
+JSON = "application/json-patch+json"
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+
+
+async def patch(call: Call) -> Response:
+    """Changes a part of an object and returns the whole."""
+    kind = patch_type(call)
+    document = bodies.decode(call.body)
+    dry_run = call.dry_run
+
+    def write(txn: Txn) -> Record:
+        old = txn.get(call.key)
+        if old is None:
+            raise call.not_found()
+        new = apply(kind, call.present(old), document)
+        change.check_kind(call, new)
+        change.check_fields(call, new) if call.request.param("fieldValidation") else None
+        return change.revise(call, txn, call.key, old, new, dry_run=dry_run)
+
+    return respond(call, call.outward(await call.core.store.write(write)))
+
+
+def patch_type(call: Call) -> str:
+    """The media type of the patch. Raises UnsupportedMedia, naming what this kind takes."""
+    kind = call.content_type.split(";")[0].strip().lower()
+    known = (JSON, MERGE) if call.served.custom else (JSON, MERGE, STRATEGIC)
+    if kind not in known:
+        raise UnsupportedMedia(
+            f"the body of the request was in an unknown format ({kind}) - accepted media types include: {', '.join(known)}"
+        )
+    return kind
+
+
+def apply(kind: str, current: Object, document: Any) -> Object:
+    """The patched object. `current` may be changed."""
+    if kind == JSON:
+        result = json_patch.apply(current, document)
+    elif not isinstance(document, dict):
+        raise BadRequest("the patch must be a JSON object")
+    else:
+        result = merge.apply(current, document) if kind == MERGE else strategic.apply(current, document)
+    if not isinstance(result, dict) or not isinstance(result.get("metadata"), dict):
+        raise BadRequest("the patch would leave no object with metadata")
+    return result

@@ -1,0 +1,163 @@
+"""/finalize of a namespace, /binding and /log of a pod, /scale of a workload. (/status is `update` and `patch`.)"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from styr.api import bodies
+from styr.api.call import Call, respond
+from styr.api.patches import json_patch, merge
+from styr.api.store.commit import Txn
+from styr.api.store.records import Record
+from styr.api.verbs import change
+from styr.api.verbs.patch import JSON, patch_type
+from styr.kinds import conditions, selectors
+from styr.kinds.errors import BadRequest, Unavailable
+from styr.kinds.resources import Object
+from styr.kinds.seams import LogOptions
+from styr.kinds.transport import Response
+
+
+async def finalize(call: Call) -> Response:
+    """PUT: `spec.finalizers` only. With none left a deleted namespace is gone."""
+    new = change.read_object(call)
+    wanted = (new.get("spec") or {}).get("finalizers") or []
+    if not isinstance(wanted, list) or not all(isinstance(name, str) for name in wanted):
+        raise BadRequest("spec.finalizers must be a list of names")
+
+    def write(txn: Txn) -> Record:
+        old = _old(call, txn)
+        obj = old.decode()
+        version = new["metadata"].get("resourceVersion")
+        if version and version != obj["metadata"]["resourceVersion"]:
+            raise call.conflict()
+        if (obj.get("spec") or {}).get("finalizers", []) == wanted and not change.is_free(obj):
+            return old
+        obj["spec"] = {"finalizers": wanted} if wanted else {}
+        return change.settle(call, txn, call.key, obj)
+
+    return respond(call, await _written(call, write))
+
+
+async def bind(call: Call) -> Response:
+    """POST of a Binding: the pod gets its node, once."""
+    bodies.check_type(call.content_type)
+    body = bodies.decode_object(call.body)
+    target = body.get("target")
+    node = target.get("name") if isinstance(target, dict) else None
+    if not isinstance(node, str) or not node:
+        raise BadRequest("target.name: Required value: a Binding names the node")
+
+    def write(txn: Txn) -> Record:
+        obj = _old(call, txn).decode()
+        if obj["spec"].get("nodeName"):
+            raise call.conflict(f'pod {call.name} is already assigned to node "{obj["spec"]["nodeName"]}"')
+        if "deletionTimestamp" in obj["metadata"]:
+            raise call.conflict(f"pod {call.name} is being deleted, cannot be assigned to a host")
+        obj["spec"]["nodeName"] = node
+        status = obj.setdefault("status", {})
+        status["conditions"] = conditions.put(
+            status.get("conditions"), "PodScheduled", True, now=call.core.now(), reason="Scheduled"
+        )
+        return change.settle(call, txn, call.key, obj)
+
+    await call.core.store.write(write)
+    status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+    return respond(call, msgspec.json.encode(status), 201)
+
+
+async def logs(call: Call) -> Response:
+    """GET: raw text, as the container writes it."""
+    record = call.core.store.get(call.key)
+    if record is None:
+        raise call.not_found()
+    if call.core.logs is None:
+        raise Unavailable("logs: no node serves this API; start one with `styr up`")
+    pod = record.decode()
+    names = [c["name"] for group in ("containers", "initContainers") for c in pod["spec"].get(group, ())]
+    container = call.request.param("container")
+    if not container and len(pod["spec"]["containers"]) > 1:
+        raise BadRequest(f"a container name must be specified for pod {call.name}, choose one of: {names}")
+    container = container or pod["spec"]["containers"][0]["name"]
+    if container not in names:
+        raise BadRequest(f"container {container} is not valid for pod {call.name}")
+    options = LogOptions(
+        container=container,
+        follow=call.flag("follow"),
+        previous=call.flag("previous"),
+        tail_lines=call.number("tailLines"),
+        since_seconds=call.number("sinceSeconds"),
+        timestamps=call.flag("timestamps"),
+        limit_bytes=call.number("limitBytes"),
+    )
+    body = call.core.logs(call.namespace, call.name, pod["metadata"]["uid"], options)
+    return Response(200, body, {"content-type": "text/plain; charset=utf-8"})
+
+
+async def scale(call: Call) -> Response:
+    """GET, PUT and PATCH of `autoscaling/v1 Scale`."""
+    method = call.request.method
+    if method == "GET":
+        record = call.core.store.get(call.key)
+        if record is None:
+            raise call.not_found()
+        return respond(call, msgspec.json.encode(scale_of(record.decode())))
+    if method == "PATCH":
+        kind, document = patch_type(call), bodies.decode(call.body)
+    else:
+        bodies.check_type(call.content_type)
+        kind, document = "", bodies.decode_object(call.body)
+
+    def write(txn: Txn) -> Record:
+        old = _old(call, txn)
+        obj = old.decode()
+        wanted: Any = document
+        if kind:
+            current = scale_of(obj)
+            wanted = json_patch.apply(current, document) if kind == JSON else merge.apply(current, document)
+        replicas, version = _wanted(call, wanted)
+        if version and version != obj["metadata"]["resourceVersion"]:
+            raise call.conflict()
+        obj["spec"]["replicas"] = replicas
+        parent = Call(call.core, call.served, call.request, call.namespace, call.name)
+        return change.revise(parent, txn, call.key, old, obj, dry_run=call.dry_run)
+
+    record = await call.core.store.write(write)
+    return respond(call, msgspec.json.encode(scale_of(record.decode())))
+
+
+def scale_of(obj: Object) -> Object:
+    meta = obj["metadata"]
+    status: Object = {"replicas": (obj.get("status") or {}).get("replicas", 0)}
+    status["selector"] = selectors.to_query(selectors.from_object(obj["spec"].get("selector")))
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {key: meta[key] for key in kept if key in meta},
+        "spec": {"replicas": obj["spec"]["replicas"]},
+        "status": status,
+    }
+
+
+def _wanted(call: Call, scale: Any) -> tuple[int, str]:
+    spec = scale.get("spec") if isinstance(scale, dict) else None
+    replicas = spec.get("replicas", 0) if isinstance(spec, dict) else None
+    if not isinstance(replicas, int) or isinstance(replicas, bool) or not 0 <= replicas < 1 << 31:
+        cause = {"reason": "FieldValueInvalid", "field": "spec.replicas", "message": f"Invalid value: {replicas!r}"}
+        raise call.invalid([{"reason": cause["reason"], "field": cause["field"], "message": cause["message"]}])
+    meta = scale.get("metadata")
+    return replicas, str(meta.get("resourceVersion") or "") if isinstance(meta, dict) else ""
+
+
+def _old(call: Call, txn: Txn) -> Record:
+    old = txn.get(call.key)
+    if old is None:
+        raise call.not_found()
+    return old
+
+
+async def _written(call: Call, write: Any) -> bytes:
+    return call.outward(await call.core.store.write(write))

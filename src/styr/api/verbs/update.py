@@ -1,0 +1,33 @@
+"""PUT of an object, or of its status."""
+
+from __future__ import annotations
+
+from styr.api.call import Call, respond
+from styr.api.store.commit import Txn
+from styr.api.store.records import Record
+from styr.api.verbs import change
+from styr.kinds.transport import Response
+
+
+async def update(call: Call) -> Response:
+    """Replaces it and returns it. Without resourceVersion it is unconditional for built-in kinds, refused for others."""
+    new = change.read_object(call)
+    if not new["metadata"].get("resourceVersion") and not call.served.strategy.allows_blind_update:
+        raise call.invalid(
+            [
+                {
+                    "reason": "FieldValueInvalid",
+                    "field": "metadata.resourceVersion",
+                    "message": "Invalid value: 0x0: must be specified for an update",
+                }
+            ]
+        )
+    dry_run = call.dry_run
+
+    def write(txn: Txn) -> Record:
+        old = txn.get(call.key)
+        if old is None:
+            raise call.not_found()
+        return change.revise(call, txn, call.key, old, new, dry_run=dry_run)
+
+    return respond(call, call.outward(await call.core.store.write(write)))
