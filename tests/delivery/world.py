@@ -134,6 +134,11 @@ class MemoryApi:
     def all(self, resource: Resource) -> list[Object]:
         return [obj for (plural, _, _), obj in self.objects.items() if plural == resource.plural]
 
+    app_resource = APP
+
+    def all_apps(self) -> list[Object]:
+        return self.all(APP)
+
     def running_pods(self) -> list[str]:
         return list(self._running)
 

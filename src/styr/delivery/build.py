@@ -73,6 +73,12 @@ class Interpreter:
     def __str__(self) -> str:
         return ".".join(map(str, self.version))
 
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The folder it is installed in, for pods that may not see it otherwise: () below /usr."""
+        prefix = self.path.resolve().parent.parent
+        return () if prefix.is_relative_to("/usr") else (prefix,)
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -168,6 +174,7 @@ class Builder:
         self.images.discard(name)
         shutil.rmtree(inputs, ignore_errors=True)
         layer.mkdir(parents=True)
+        settings = self._index_settings()
         try:
             self._write_inputs(source, wanted, inputs)
             step = pods.Step(
@@ -175,9 +182,10 @@ class Builder:
                 "build",
                 ("/bin/sh", "-euc", self.script(wanted, interpreter, layer / "venv")),
                 inputs,
-                self.limits.build_seconds,
+                _time_limit(source.app, "build", self.limits.build_seconds),
                 (layer, inputs, self.images.cache),
-                self._index_settings(),
+                settings,
+                self._tools(interpreter, settings),
             )
             ended = await self._run(step, report)
             if ended.code != 0:
@@ -252,13 +260,24 @@ class Builder:
             "PATH": "/usr/local/bin:/usr/bin:/bin",
         }
 
+    def _tools(self, interpreter: Interpreter, settings: Mapping[str, str]) -> tuple[Path, ...]:
+        """What installing reads and no pod sees by itself: uv, another Python, local folders of wheels."""
+        wheels = re.split(r"[,\s]+", settings.get("UV_FIND_LINKS", ""))
+        local = [Path(place) for place in wheels if place.startswith("/")]
+        return tuple(
+            path for path in (*([Path(self.uv)] if self.uv else []), *interpreter.reads, *local) if path.exists()
+        )
+
     # Tests
 
-    async def test(self, source: Source, plan: Plan, layer: str, report: Report, scratch: Path) -> TestResult:
+    async def test(
+        self, source: Source, plan: Plan, interpreter: Interpreter, layer: str, report: Report, scratch: Path
+    ) -> TestResult:
         """Runs the repository's own tests on a copy of its files. Raises `TestsFailed`, `BuildError`."""
         if not plan.test:
-            await report.step("No tests found: going on without (tests/ or test_*.py would run here)")
-            return TestResult()
+            words = plan.test_rule or "no tests found (tests/ or test_*.py would run here)"
+            await report.step(f"Not testing: {words}")
+            return TestResult(summary=words)
         await report.step(f"Testing: {plan.test}  [{plan.test_rule}]")
         await asyncio.to_thread(shutil.copytree, source.folder, scratch, symlinks=True)
         self.images.touch(layer)
@@ -270,7 +289,16 @@ class Builder:
 
         environment = runtime_environment(self.images.layer(layer), source.files)
         command = ("/bin/sh", "-c", plan.test)
-        step = pods.Step(source.app, "test", command, scratch, self.limits.test_seconds, (scratch,), environment)
+        step = pods.Step(
+            source.app,
+            "test",
+            command,
+            scratch,
+            _time_limit(source.app, "tests", self.limits.test_seconds),
+            (scratch,),
+            environment,
+            (self.images.layer(layer), *interpreter.reads),
+        )
         ended = await self._run(step, report, remember)
         took = self.clock.monotonic() - started
         if ended.code == 5 and plan.test_rule != "[tool.styr] test":
@@ -312,10 +340,10 @@ def runtime_environment(layer: Path, files: Files) -> dict[str, str]:
     return environment
 
 
-def shell_command(line: str) -> tuple[str, ...]:
-    """A shell line as an argv. The shell steps aside where it can, so that SIGTERM reaches the app itself."""
+def shell_command(line: str) -> str:
+    """A shell line to be run by `sh -c`. The shell steps aside where it can, so that SIGTERM reaches the app itself."""
     simple = not re.search(r"[;&|<>(){}\n]", line) and not re.match(r"\s*(?:\w+=|exec\b|cd\b|\.\s|export\b)", line)
-    return ("/bin/sh", "-c", f"exec {line}" if simple else line)
+    return f"exec {line}" if simple else line
 
 
 def find_interpreters(path: str) -> list[Interpreter]:
@@ -338,6 +366,11 @@ def find_interpreters(path: str) -> list[Interpreter]:
             continue
         found.setdefault(Path(executable), Interpreter(Path(executable), tuple(map(int, numbers.split()))))
     return list(found.values())
+
+
+def _time_limit(app: Object, what: str, default: int) -> int:
+    """`spec.build.timeoutSeconds` or `spec.tests.timeoutSeconds` of the App."""
+    return int(((app.get("spec") or {}).get(what) or {}).get("timeoutSeconds") or default)
 
 
 def _log_command(source: Source, ended: pods.Ended) -> str:

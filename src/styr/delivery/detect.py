@@ -1,6 +1,6 @@
 """From the files of a repository to what to install, what to run and what to test, pure.
 
-Precedence, and which rule won is told to the pusher: `[tool.styr]` in pyproject.toml > Procfile > detection.
+Precedence, and which rule won is told to the pusher: the App's spec > `[tool.styr]` in pyproject.toml > Procfile > detection.
 Called by `push` with a `Files` (a reader of the pushed tree); reads nothing else. Documented in docs/push.md.
 """
 
@@ -92,18 +92,28 @@ class Plan:
     test_dependencies: Dependencies | None = None
     python: str = ""
     python_rule: str = ""
-    smoke: str = "/"
+    smoke: str = ""
     notes: tuple[str, ...] = field(default=())
 
 
-def detect(files: Files) -> Plan:
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the App's spec says; it wins over everything in the repository."""
+
+    command: str = ""
+    test: str = ""
+    skip_tests: bool = False
+
+
+def detect(files: Files, overrides: Overrides | None = None) -> Plan:
     """Raises `DetectError`."""
+    overrides = overrides or Overrides()
     project = _toml(files, "pyproject.toml")
     settings = _settings(project)
     runtime, development = _dependencies(files, project)
-    command, rule, notes = _command(files, settings, runtime)
+    command, rule, notes = _command(files, settings, overrides)
     runtime = _with_server(runtime, command, rule)
-    test, test_rule, needs_pytest = _tests(files, settings, runtime, development)
+    test, test_rule, needs_pytest = _tests(files, settings, overrides, runtime, development)
     wanted, python_rule = _python(files, project, settings)
     return Plan(
         command=command,
@@ -114,7 +124,7 @@ def detect(files: Files) -> Plan:
         test_dependencies=_test_dependencies(runtime, development, needs_pytest) if test else None,
         python=wanted,
         python_rule=python_rule,
-        smoke=settings.get("smoke", "/"),
+        smoke=settings.get("smoke", ""),
         notes=notes,
     )
 
@@ -276,8 +286,10 @@ def _names(*sources: Dependencies | None) -> set[str]:
 # What to run
 
 
-def _command(files: Files, settings: Mapping[str, str], runtime: Dependencies) -> tuple[str, str, tuple[str, ...]]:
+def _command(files: Files, settings: Mapping[str, str], overrides: Overrides) -> tuple[str, str, tuple[str, ...]]:
     """(shell line, which rule won, notes)."""
+    if overrides.command:
+        return overrides.command, "the App's spec.command", ()
     if "command" in settings:
         return settings["command"], "[tool.styr] command", ()
     processes = procfile(files.read("Procfile"))
@@ -387,9 +399,17 @@ def _is_test(path: str) -> bool:
 
 
 def _tests(
-    files: Files, settings: Mapping[str, str], runtime: Dependencies, development: Dependencies | None
+    files: Files,
+    settings: Mapping[str, str],
+    overrides: Overrides,
+    runtime: Dependencies,
+    development: Dependencies | None,
 ) -> tuple[str, str, bool]:
     """(shell line, rule, must pytest be added to what is installed)."""
+    if overrides.skip_tests:
+        return "", "the App's spec.tests.skip", False
+    if overrides.test:
+        return overrides.test, "the App's spec.tests.command", False
     if "test" in settings:
         return settings["test"], "[tool.styr] test", False
     found = [

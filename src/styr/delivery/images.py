@@ -68,6 +68,7 @@ class Images:
             manifest = json.loads(content)
             config = manifest["config"]
             *lower, top = (self.layers / layer["name"] for layer in manifest["layers"])
+            lower += [Path(path) for path in manifest["host"]]
             return Image(
                 digest=f"sha256:{digest}",
                 root=top,
@@ -80,10 +81,17 @@ class Images:
             return None
 
     def write(
-        self, *, layers: Iterable[str], env: Mapping[str, str], command: Iterable[str], labels: Mapping[str, str]
+        self,
+        *,
+        layers: Iterable[str],
+        env: Mapping[str, str],
+        command: Iterable[str],
+        labels: Mapping[str, str],
+        host: Iterable[Path] = (),
     ) -> str:
-        """Stores a manifest and returns its digest. `layers` are names from the bottom up, the app's files last. The
-        same parts give the same digest. Raises OSError."""
+        """Stores a manifest and returns its digest. `layers` are names from the bottom up, the app's files last; `host`
+        are folders of the machine that it reads (a Python of the user's own). The same parts give the same digest. Raises
+        OSError."""
         config: dict[str, Any] = {
             "Env": [f"{key}={value}" for key, value in sorted(env.items())],
             "Entrypoint": [],
@@ -95,6 +103,7 @@ class Images:
             "mediaType": MEDIA_TYPE,
             "config": config,
             "layers": [{"name": name} for name in layers],
+            "host": [str(path) for path in host],
         }
         content = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
         digest = hashlib.sha256(content).hexdigest()

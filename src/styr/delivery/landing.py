@@ -45,9 +45,9 @@ class Record:
     commit: str
     subject: str
     image: str
-    command: tuple[str, ...]
+    command: str
     pushed_by: str
-    smoke: str = "/"
+    smoke: str = ""
     tests: dict[str, Any] = field(default_factory=dict)
     retry: bool = False
     skip_canary: bool = False
@@ -72,7 +72,7 @@ def write_record(repository: Path, record: Record) -> None:
 def read_record(repository: Path, commit: str) -> Record | None:
     try:
         found = json.loads(record_file(repository, commit).read_bytes())
-        return Record(**{**found, "command": tuple(found["command"])})
+        return Record(**found)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -95,8 +95,7 @@ def release_of(app: Object, record: Record, number: int) -> Object:
             "commit": record.commit,
             "subject": record.subject,
             "image": record.image,
-            "command": list(record.command),
-            "smokePath": record.smoke,
+            "command": record.command,
             "tests": dict(record.tests),
             "retry": record.retry,
             "skipCanary": record.skip_canary,
@@ -137,6 +136,9 @@ class Repositories:
                 with contextlib.suppress(NotFound):
                     return await self.client.get(RELEASE, record.release, key.namespace)
                 return None
+            if record.smoke and record.smoke != ((app["spec"].get("smoke") or {}).get("path")):
+                wanted = {"spec": {"smoke": {"path": record.smoke}}}
+                app = await self.client.patch(APP, key.name, key.namespace, wanted)
             release = await self._create(app, record)
             write_record(repository, replace(record, release=meta.name(release)))
             return release
@@ -148,7 +150,7 @@ class Repositories:
                 if meta.annotations(release).get(PUSH_ANNOTATION) == record.push:
                     return release
             numbers = [int((release.get("spec") or {}).get("number", 0)) for release in found]
-            numbers.append(int((app.get("status") or {}).get("lastNumber") or 0))
+            numbers.append(int((app.get("status") or {}).get("nextNumber") or 1) - 1)
             with contextlib.suppress(AlreadyExists):
                 return await self.client.create(RELEASE, release_of(app, record, max(numbers) + 1))
             app = await self.client.get(APP, meta.name(app), meta.namespace(app))

@@ -35,7 +35,8 @@ _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`what` is "build" or "test"; `seconds` its time limit; `command` an argv; `mounts` are writable folders."""
+    """`what` is "build" or "test"; `seconds` its time limit; `command` an argv; `mounts` are folders to write to,
+    `reads` further files and folders to read."""
 
     app: Object
     what: str
@@ -44,6 +45,7 @@ class Step:
     seconds: int
     mounts: tuple[Path, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    reads: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Ended:
 
 
 def manifest(step: Step, name: str) -> Object:
+    paths = dict.fromkeys(step.mounts, False) | dict.fromkeys(step.reads, True)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -79,13 +82,17 @@ def manifest(step: Step, name: str) -> Object:
                     "workingDir": str(step.folder),
                     "env": [{"name": key, "value": value} for key, value in step.env.items()],
                     "volumeMounts": [
-                        {"name": f"v{number}", "mountPath": str(path)} for number, path in enumerate(step.mounts)
+                        {"name": f"v{number}", "mountPath": str(path), "readOnly": read_only}
+                        for number, (path, read_only) in enumerate(paths.items())
                     ],
                 }
             ],
             "volumes": [
-                {"name": f"v{number}", "hostPath": {"path": str(path), "type": "Directory"}}
-                for number, path in enumerate(step.mounts)
+                {
+                    "name": f"v{number}",
+                    "hostPath": {"path": str(path), "type": "File" if path.is_file() else "Directory"},
+                }
+                for number, path in enumerate(paths)
             ],
         },
     }

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styr.delivery import build, git, landing, pods
-from styr.delivery.build import Builder, BuildError, Source, TestResult
-from styr.delivery.detect import DetectError, Files, Plan, detect
+from styr.delivery.build import Builder, BuildError, Interpreter, Source, TestResult
+from styr.delivery.detect import DetectError, Files, Overrides, Plan, detect
 from styr.delivery.images import Images, reference
 from styr.delivery.landing import Record, Repositories, branch_of
 from styr.delivery.report import Report
@@ -112,6 +112,13 @@ def remembered(app: Object, commit: str) -> str | None:
     return None
 
 
+def overrides(app: Object) -> Overrides:
+    """What the App's own spec says about building it."""
+    spec = app.get("spec") or {}
+    tests = spec.get("tests") or {}
+    return Overrides(str(spec.get("command") or ""), str(tests.get("command") or ""), bool(tests.get("skip")))
+
+
 class Push:
     """One receive-pack. `say` writes to the pusher's terminal while a hook runs."""
 
@@ -155,7 +162,7 @@ class Push:
         if await git.tip(self._repository, branch) != update.old.replace(git.ZERO, ""):
             raise Rejected(f"{branch} moved while this push waited. See what came first and push again: git fetch styr")
         self._app = await shop.client.get(APP, name, self._key.namespace)
-        verdict = remembered(self._app, update.new)
+        verdict = remembered(self._app, update.new) or await self._taken_back(update.new)
         if verdict and "retry" not in options:
             raise Rejected(
                 f"commit {update.new[:10]} was taken back before. {verdict}\n"
@@ -165,6 +172,16 @@ class Push:
         made = await self._make(update.new, tree, subject, quarantine)
         record = Record(**made, retry="retry" in options, skip_canary="skip-canary" in options)
         landing.write_record(self._repository, record)
+
+    async def _taken_back(self, commit: str) -> str | None:
+        """As `remembered`, from the releases themselves: the App's status may be a moment behind."""
+        labels = f"{landing.APP_LABEL}={self._key.name}"
+        found = (await self._shop.client.list(RELEASE, self._key.namespace, labels=labels)).items
+        same = [release for release in found if (release.get("spec") or {}).get("commit") == commit]
+        if not same:
+            return None
+        status = max(same, key=lambda release: int(release["spec"].get("number", 0))).get("status") or {}
+        return str(status.get("verdict") or "") if status.get("phase") == "RolledBack" else None
 
     async def _queue(self) -> None:
         lock = self._shop.repositories.queue(self._key)
@@ -186,15 +203,17 @@ class Push:
         app_layer = await self._app_layer(entries, tree, quarantine)
         folder = shop.images.layer(app_layer)
         files = Files([entry.path for entry in entries if not entry.is_link], lambda path: read_text(folder / path))
-        plan = await asyncio.to_thread(detect, files)
+        plan = await asyncio.to_thread(detect, files, overrides(self._app))
         source = Source(self._app, tree, folder, files)
-        layer, tests = await self._build_and_test(source, plan)
+        interpreter = await self._announce(plan)
+        layer, tests = await self._build_and_test(source, plan, interpreter)
         await report.step("Storing the image")
         command = build.shell_command(plan.command)
         digest = shop.images.write(
             layers=(layer, app_layer),
             env=build.runtime_environment(shop.images.layer(layer), files),
-            command=command,
+            command=("/bin/sh", "-c", command),
+            host=interpreter.reads,
             labels={"org.opencontainers.image.revision": commit},
         )
         await report.detail(f"{digest[:19]} in {report.elapsed()}")
@@ -221,15 +240,20 @@ class Push:
         images.seal(name, {"tree": tree, "files": len(entries)})
         return name
 
-    async def _build_and_test(self, source: Source, plan: Plan) -> tuple[str, TestResult]:
-        shop, report = self._shop, self._report
+    async def _announce(self, plan: Plan) -> Interpreter:
+        report = self._report
         assert report
         await report.step(f"Detected: {plan.command}")
         await report.detail(f"because of {plan.command_rule}")
         for note in plan.notes:
             await report.detail(f"Note: {note}")
-        interpreter = await shop.builder.interpreter(plan)
+        interpreter = await self._shop.builder.interpreter(plan)
         await report.detail(f"Python {interpreter}" + (f" ({plan.python_rule}: {plan.python})" if plan.python else ""))
+        return interpreter
+
+    async def _build_and_test(self, source: Source, plan: Plan, interpreter: Interpreter) -> tuple[str, TestResult]:
+        shop, report = self._shop, self._report
+        assert report
         layer = await shop.builder.dependencies(source, plan.dependencies, interpreter, report, "Installing")
         testing = layer
         if plan.test_dependencies is not None:
@@ -238,7 +262,7 @@ class Push:
             )
         scratch = shop.work / self._id
         try:
-            return layer, await shop.builder.test(source, plan, testing, report, scratch)
+            return layer, await shop.builder.test(source, plan, interpreter, testing, report, scratch)
         finally:
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
@@ -294,7 +318,7 @@ class Push:
 
     async def _outcome(self, name: str, status: Mapping[str, Any]) -> str:
         app, phase = self._key.name, status.get("phase")
-        verdict = str(status.get("verdict") or status.get("message") or "")
+        verdict = str(status.get("verdict") or "")
         lines = [
             f"{name} {'was taken back' if phase == 'RolledBack' else str(phase).lower()}",
             *([verdict] if verdict else []),
@@ -306,10 +330,8 @@ class Push:
                 lines += [f"It answers at {url}"] if url else []
             lines.append(f"Undo it: styr rollback {app}")
         elif phase in ("RolledBack", "Failed"):
-            lines += [
-                f"The evidence: styr why {name}",
-                f"Judge it again: git push -o retry styr {branch_of(self._app)}",
-            ]
+            option = "-o retry " if phase == "RolledBack" else ""
+            lines += [f"The evidence: styr why {name}", f"Try it again: git push {option}styr {branch_of(self._app)}"]
         return "\n".join(lines)
 
     async def close(self) -> None:
@@ -340,8 +362,12 @@ def progress(status: Mapping[str, Any]) -> str:
         return ""
     weight = status.get("weight")
     words = phase if weight is None else f"{phase}: {weight} % of the traffic"
-    message = str(status.get("message") or "")
-    return f"{words}. {message}" if message else words
+    waiting = status.get("waiting") or {}
+    if status.get("outcome") == "Held":
+        words += "; held, because the signals are missing"
+    elif waiting.get("requests"):
+        words += f"; about {waiting['requests']:,} more requests to the next step"
+    return words
 
 
 def read_text(path: Path) -> str:

@@ -25,7 +25,7 @@ class Limits:
     files: int = 20_000
     expanded: int = 500 * MEBIBYTE
     path: int = 1_024
-    build_seconds: int = 600
+    build_seconds: int = 900
     test_seconds: int = 600
     shown_lines: int = 400
 
