@@ -42,6 +42,9 @@ BOUNDS = (
 """Upper bounds of the latency histogram, ms. Steps of about 1.25 between 5 and 250, so that a doubling moves a response
 by three buckets; two significant digits each, which is the resolution of Envoy's histograms."""
 
+OVERFLOW = 1_000_000_000
+"""Bound of one more bucket (11 days), which holds what is above all others."""
+
 _STATS = (
     r"cluster\.[^.]+\.upstream_rq_[1-5]xx",
     r"cluster\.[^.]+\.(upstream_rq_time|upstream_rq_retry|upstream_cx_active|upstream_rq_active)",
@@ -76,7 +79,7 @@ def bootstrap(
             "use_all_default_tags": False,
             "stats_matcher": {"inclusion_list": {"patterns": [{"safe_regex": {"regex": regex}} for regex in _STATS]}},
             "histogram_bucket_settings": [
-                {"match": {"suffix": "upstream_rq_time"}, "buckets": [float(b) for b in BOUNDS]}
+                {"match": {"suffix": "upstream_rq_time"}, "buckets": [float(b) for b in (*BOUNDS, OVERFLOW)]}
             ],
         },
         "overload_manager": _overload(max_connections, max_heap_mb << 20),

@@ -7,18 +7,16 @@ by a handshake on its admin socket. Only `stop()` ends it. Never tells Envoy any
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import json
-import logging
 import os
 import resource
 import shutil
 import signal
 import stat
 import subprocess
-import tempfile
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -27,8 +25,10 @@ from styr.gateway.bootstrap import bootstrap
 from styr.gateway.process import ProcessId, started
 from styr.gateway.protos import GatewayError
 from styr.kit.clock import Clock
+from styr.kit.files import write_atomic
+from styr.kit.log import Log
 
-log = logging.getLogger(__name__)
+log = Log("styr.gateway.envoy")
 
 _LONGEST_SOCKET = 100
 """A Unix socket's path must fit into 108 bytes (104 on macOS) with its terminating zero."""
@@ -36,6 +36,10 @@ _LONGEST_SOCKET = 100
 
 class EnvoyDied(GatewayError):
     """Envoy was started and ended at once. The message carries the end of its log."""
+
+
+class PortTaken(GatewayError):
+    """Another program listens on the gateway's port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class Envoy:
         fingerprint = hashlib.sha256((wanted + "\0".join(command)).encode()).hexdigest()
         if await self._adopt(fingerprint):
             return
-        _write(self.files.data / "bootstrap.json", wanted)
+        write_atomic(self.files.data / "bootstrap.json", wanted)
         await self._spawn(command, fingerprint)
 
     def _command(self) -> list[str]:
@@ -123,18 +127,15 @@ class Envoy:
         ]
 
     async def _adopt(self, fingerprint: str) -> bool:
-        try:
-            record = json.loads((self.files.data / "envoy.json").read_text())
-            old = ProcessId(int(record["pid"]), str(record["started"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        old = recorded(self.files.data)
+        if old is None:
             return False
-        if not old.alive():
-            return False
+        record = json.loads((self.files.data / "envoy.json").read_text())
         if record.get("fingerprint") == fingerprint and await self._answers():
             self.identity, self.adopted = old, True
-            log.info("adopted Envoy, pid %d", old.pid)
+            log.info("adopted Envoy", pid=old.pid)
             return True
-        log.warning("Envoy of pid %d was started with other settings or does not answer: replacing it", old.pid)
+        log.warning("Envoy has other settings or does not answer: replacing it", pid=old.pid)
         await self._end(old)
         return False
 
@@ -152,7 +153,7 @@ class Envoy:
             )
         _raise_file_limit(self._child.pid)
         self.identity, self.adopted = ProcessId(self._child.pid, started(self._child.pid)), False
-        _write(self.files.data / "envoy.json", json.dumps({**asdict(self.identity), "fingerprint": fingerprint}))
+        write_atomic(self.files.data / "envoy.json", json.dumps({**asdict(self.identity), "fingerprint": fingerprint}))
         deadline = self.clock.monotonic() + 20.0
         while not await self._answers():
             if self._child.poll() is not None or self.clock.monotonic() > deadline:
@@ -183,14 +184,14 @@ class Envoy:
                     delay = 0.1
                 await self._rotate()
                 continue
-            log.error("Envoy ended; starting it again in %.1f s", delay)
+            log.error("Envoy ended; starting it again", after=f"{delay:.1f}s")
             await self.clock.sleep(delay)
             delay = min(delay * 2, 10.0)
             self.restarts += 1
             try:
                 await self.start()
             except (GatewayError, OSError) as error:
-                log.error("Envoy could not be started again: %s", error)
+                log.error("Envoy could not be started again", cause=error)
             healthy_since = self.clock.monotonic()
 
     async def _rotate(self) -> None:
@@ -230,8 +231,28 @@ def _raise_file_limit(pid: int) -> None:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(hard, 65536) if hard > 0 else 65536, hard))
 
 
-def _write(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    os.replace(temporary, path)
+def recorded(data: Path) -> ProcessId | None:
+    """The Envoy that `DIR/envoy/envoy.json` names, if it runs."""
+    try:
+        record = json.loads((data / "envoy.json").read_text())
+        found = ProcessId(int(record["pid"]), str(record["started"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if found.alive() else None
+
+
+def stop_envoy(data_dir: Path) -> bool:
+    """For `styr down` when no control plane runs: ends the Envoy of this data folder. False when none ran. Blocks for at
+    most 7 s."""
+    data = data_dir / "envoy"
+    target = recorded(data)
+    if target is not None:
+        for number, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 2.0)):
+            target.signal(number)
+            deadline = time.monotonic() + seconds
+            while target.alive() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            if not target.alive():
+                break
+    (data / "envoy.json").unlink(missing_ok=True)
+    return target is not None

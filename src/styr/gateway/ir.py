@@ -169,12 +169,12 @@ class Verdict:
 
 @dataclass(slots=True)
 class ParentResult:
-    """What became of one parentRef of a route. `listeners` are those it is attached to."""
+    """What became of one parentRef of a route. `listeners` are those it is attached to: gateway, name, port."""
 
     parent: Mapping[str, Any]
     accepted: Verdict
     resolved: Verdict
-    listeners: list[tuple[ObjectKey, str]] = field(default_factory=list)
+    listeners: list[tuple[ObjectKey, str, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -198,3 +198,4 @@ class Translation:
     gateways: dict[ObjectKey, list[ListenerResult]] = field(default_factory=dict)
     routes: dict[ObjectKey, list[ParentResult]] = field(default_factory=dict)
     served: dict[ObjectKey, Route] = field(default_factory=dict)
+    generations: dict[ObjectKey, int] = field(default_factory=dict)

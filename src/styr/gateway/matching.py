@@ -15,6 +15,8 @@ _RULE_FIELDS = {"name", "matches", "backendRefs"}
 _MATCH_FIELDS = {"path", "headers", "queryParams", "method"}
 _BACKEND_FIELDS = {"group", "kind", "name", "namespace", "port", "weight"}
 
+_BAD_IN_PATH = ("//", "/./", "/../", "%2f", "#", "?")
+
 RESOLVED = Verdict(True, "ResolvedRefs", "all references resolve")
 
 
@@ -30,12 +32,23 @@ def check_supported(spec: Mapping[str, Any]) -> None:
         _check_fields(f"spec.rules[{index}]", rule, _RULE_FIELDS)
         for number, match in enumerate(rule.get("matches") or ()):
             _check_fields(f"spec.rules[{index}].matches[{number}]", match, _MATCH_FIELDS)
+            _check_path(f"spec.rules[{index}].matches[{number}].path.value", match.get("path") or {})
         for number, backend in enumerate(rule.get("backendRefs") or ()):
             _check_fields(f"spec.rules[{index}].backendRefs[{number}]", backend, _BACKEND_FIELDS)
 
 
+def _check_path(path: str, match: Mapping[str, Any]) -> None:
+    """Gateway API's rules for HTTPPathMatch; a regular expression is Envoy's to judge."""
+    value = str(match.get("value") or "/")
+    if match.get("type") == "RegularExpression":
+        return
+    bad = next((part for part in _BAD_IN_PATH if part in value.lower()), None)
+    if not value.startswith("/") or bad or value.endswith(("/.", "/..")):
+        raise Unsupported(f"{path} {value[:100]!r} must start with / and hold none of {' '.join(_BAD_IN_PATH)}")
+
+
 def _check_fields(path: str, value: Mapping[str, Any], known: set[str]) -> None:
-    extra = {name for name in set(value) - known if value[name] not in (None, [], {})}
+    extra = {name for name in set(value) - known if value[name] not in (None, [])}
     if extra:
         raise Unsupported(_refuse(path, extra))
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import mmap
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from styr.kit.files import write_atomic
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -116,7 +116,8 @@ class Protos:
             return cls(_read_set(cache.read_bytes()))
         except (OSError, ValueError, TypeError):
             files = closure(scan(binary), ROOTS)
-            _write_atomically(cache, _write_set(files))
+            cache_dir.mkdir(parents=True, exist_ok=True)
+            write_atomic(cache, _write_set(files), durable=False)
             return cls(files)
 
     def message(self, name: str) -> type[Message]:
@@ -129,7 +130,7 @@ class Protos:
         """A message from its JSON form; `Any`s inside are dicts with `@type`. Raises ValueError on a wrong field."""
         from google.protobuf import json_format
 
-        return json_format.ParseDict(value, self.message(name)(), descriptor_pool=self.pool)
+        return json_format.ParseDict(dict(value), self.message(name)(), descriptor_pool=self.pool)
 
 
 def scan(binary: Path) -> dict[str, bytes]:
@@ -234,15 +235,3 @@ def _write_set(files: Iterable[bytes]) -> bytes:
         descriptor_pb2.FileDescriptorSet(file=[descriptor_pb2.FileDescriptorProto.FromString(file)]).SerializeToString()
         for file in files
     )
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -33,6 +33,11 @@ _NO_CLUSTER = "styr-unresolved-backend"
 _IDEMPOTENT = "GET|HEAD|OPTIONS|PUT|DELETE|TRACE"
 """RFC 9110, 9.2.2."""
 _LIMIT = 65536
+_FORWARDED_FOR = {
+    "header": {"key": "x-forwarded-for", "value": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"},
+    "append_action": "APPEND_IF_EXISTS_OR_ADD",
+}
+"""Envoy itself would write the machine's own address for a client on loopback."""
 
 
 def units(plan: Plan, *, loopback_v6: bool) -> dict[str, dict[str, Unit]]:
@@ -103,6 +108,7 @@ def _connection_manager(name: str) -> dict[str, Any]:
         "rds": {"route_config_name": name, "config_source": {"ads": {}, "resource_api_version": "V3"}},
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
         "use_remote_address": True,
+        "skip_xff_append": True,
         "normalize_path": True,
         "merge_slashes": True,
         "generate_request_id": False,
@@ -121,7 +127,13 @@ def route_configuration(name: str, port: Port) -> dict[str, Any]:
         {"name": host, "domains": [host], "routes": [entry for match in ordered(routes) for entry in match]}
         for host, routes in port.hosts
     ]
-    return {"name": name, "virtual_hosts": hosts, "ignore_port_in_host_matching": True}
+    return {
+        "name": name,
+        "virtual_hosts": hosts,
+        "ignore_port_in_host_matching": True,
+        "request_headers_to_add": [_FORWARDED_FOR],
+        "request_headers_to_remove": ["x-envoy-external-address", "x-envoy-internal"],
+    }
 
 
 def ordered(routes: Iterable[Route]) -> list[list[dict[str, Any]]]:

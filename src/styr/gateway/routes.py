@@ -89,6 +89,7 @@ def _attach(
     if refused is not None or held.get(key) == route.source.generation:
         serve = good.get(key)
     results = out.routes[key] = []
+    out.generations[key] = route.source.generation
     for parent in parents:
         result = ParentResult(parent, refused or _ACCEPTED, resolved)
         results.append(result)
@@ -97,7 +98,7 @@ def _attach(
             result.accepted = refused or problem
             continue
         for listener, hosts in matched:
-            result.listeners.append((listener.gateway, listener.result.name))
+            result.listeners.append((listener.gateway, listener.result.name, listener.result.port))
             listener.result.routes.add(key)
             if serve is not None:
                 out.served[key] = serve

@@ -8,16 +8,15 @@ a response of their own. One resource a response, so that a NACK names it; batch
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from styr.gateway.ir import CDS, EDS, LDS, RDS, Snapshot, Unit
 from styr.kit.clock import Clock
+from styr.kit.log import Log
 
-log = logging.getLogger(__name__)
+log = Log("styr.gateway.xds")
 
 _SINGLE = 64
 _BATCH = 32
@@ -91,7 +90,8 @@ class Stream:
         self.outgoing: asyncio.Queue[Outgoing] = asyncio.Queue()
         self._types = {url: _Type(wildcard=False) for url in (CDS, EDS, LDS, RDS)}
         self._pending: dict[str, Outgoing] = {}
-        self._nonce = 0
+        self.responses = 0
+        """Sent so far; the last one's number is its nonce."""
         self._latest: Snapshot | None = None
         self._routed: Snapshot | None = None
         self._applied = 0
@@ -174,7 +174,8 @@ class Stream:
                 del state.sent[unit.name]
             if not failed:
                 state.known[unit.name] = unit.version
-                state.rejected.pop(unit.name, None)
+                if state.rejected.pop(unit.name, None) is not None:
+                    self.on_change()
         if failed and len(outgoing.units) > 1:
             for unit in outgoing.units:
                 self._send(outgoing.type_url, (unit,))
@@ -183,7 +184,7 @@ class Stream:
 
     def _reject(self, state: _Type, outgoing: Outgoing, message: str) -> None:
         for unit in outgoing.units:
-            log.warning("Envoy rejects %s %s: %s", outgoing.type_url.rpartition(".")[2], unit.name, message)
+            log.warning("Envoy rejects", type=outgoing.type_url.rpartition(".")[2], name=unit.name, cause=message)
             state.rejected[unit.name] = Rejection(unit, message)
             state.forced.discard(unit.name)
             if outgoing.type_url == LDS:
@@ -195,8 +196,8 @@ class Stream:
     def _send(self, type_url: str, units: Sequence[Unit], removed: Sequence[str] = ()) -> None:
         for name in removed:
             self._types[type_url].known.pop(name, None)
-        self._nonce += 1
-        outgoing = Outgoing(type_url, str(self._nonce), units, removed)
+        self.responses += 1
+        outgoing = Outgoing(type_url, str(self.responses), units, removed)
         state = self._types[type_url]
         for unit in units:
             state.sent[unit.name] = unit.version
@@ -273,7 +274,7 @@ class Stream:
                 await self._until(lambda: not missing())
         except TimeoutError:
             self._waiting = tuple(missing())
-            log.warning("Envoy has not answered for %s; the old routes stay", ", ".join(self._waiting[:5]))
+            log.warning("Envoy has not answered; the old routes stay", waiting=self._waiting[:5])
             self.on_change()
             await self._until(lambda: not missing() or self._latest is not snapshot)
         if self._waiting:
@@ -308,5 +309,4 @@ class Stream:
                 del self._refused_at[name]
                 rejection = state.rejected.get(name)
                 if rejection and self._routed and self._routed.of(LDS).get(name) == rejection.unit:
-                    with contextlib.suppress(KeyError):
-                        self._send(LDS, (rejection.unit,))
+                    self._send(LDS, (rejection.unit,))

@@ -7,8 +7,6 @@ decides what to serve. Wire: envoy.service.discovery.v3.AggregatedDiscoveryServi
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +15,12 @@ from styr.gateway.ir import Snapshot, Unit
 from styr.gateway.protos import Protos
 from styr.gateway.stream import Outgoing, Report, Stream
 from styr.kit.clock import Clock
+from styr.kit.log import Log
 
 if TYPE_CHECKING:
     import grpc.aio
 
-log = logging.getLogger(__name__)
+log = Log("styr.gateway.xds")
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 _REQUEST = "envoy.service.discovery.v3.DeltaDiscoveryRequest"
@@ -52,6 +51,7 @@ class AdsServer:
         self.latest: Snapshot | None = None
         self._streams: list[Stream] = []
         self._encoded: dict[str, Any] = {}
+        self._closing = asyncio.Event()
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> None:
@@ -75,6 +75,7 @@ class AdsServer:
 
     async def stop(self) -> None:
         if self._server is not None:
+            self._closing.set()
             await self._server.stop(0.2)
             self._server = None
 
@@ -95,20 +96,25 @@ class AdsServer:
     async def _serve(self, requests: AsyncIterator[Any], context: Any) -> None:
         stream = Stream(self.clock, self.on_change, gate_timeout=self.gate_timeout, drain=self.drain)
         self._streams.append(stream)
-        tasks = [asyncio.create_task(self._send(stream, context)), asyncio.create_task(stream.drive())]
+        work = (self._receive(stream, requests), self._send(stream, context), stream.drive(), self._closing.wait())
+        tasks = [asyncio.create_task(each) for each in work]
         if self.latest is not None:
             stream.publish(self.latest)
         try:
-            async for request in requests:
-                stream.receive(request)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._streams.remove(stream)
             for task in tasks:
                 task.cancel()
-            for task in tasks:
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await task
+            for ended in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(ended, Exception):
+                    log.error("the stream to Envoy broke; it connects again", ended)
             self.on_change()
+
+    @staticmethod
+    async def _receive(stream: Stream, requests: AsyncIterator[Any]) -> None:
+        async for request in requests:
+            stream.receive(request)
 
     async def _send(self, stream: Stream, context: Any) -> None:
         response_class: Any = self.protos.message(_RESPONSE)
