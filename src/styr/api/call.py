@@ -4,7 +4,7 @@ words."""
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from styr.api.table import Form
 from styr.kinds.errors import AlreadyExists, BadRequest, Cause, Conflict, Invalid, NotFound
 from styr.kinds.resources import Object
 from styr.kinds.seams import PodLogs
-from styr.kinds.transport import Request, Response
+from styr.kinds.transport import ANONYMOUS, Request, Response, User
 from styr.kit.clock import Clock, rfc3339
 
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
@@ -33,6 +33,8 @@ class Core:
     clock: Clock
     random: random.Random
     logs: PodLogs | None = None
+    guard: Callable[[User, Object], None] | None = None
+    """Asked before a role or binding is written: may this user hand out these rights? Raises Forbidden."""
 
     def now(self) -> str:
         return rfc3339(self.clock.time())
@@ -59,6 +61,11 @@ class Call:
         if not isinstance(body, bytes):
             raise BadRequest("the body of an API call must be whole")
         return body
+
+    def check_rights(self, obj: Object) -> None:
+        """Nobody may hand out rights that they do not hold. Raises Forbidden."""
+        if self.core.guard is not None and self.served.strategy.name_is_path_segment:
+            self.core.guard(self.request.user or ANONYMOUS, obj)
 
     @property
     def content_type(self) -> str:

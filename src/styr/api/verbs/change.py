@@ -102,6 +102,7 @@ def revise(call: Call, txn: Txn, key: ObjectKey, old: Record, new: Object, *, dr
     if call.subresource == "":
         call.served.strategy.prepare_update(new, before)
     judge(call, new, before if call.subresource == "" else None)
+    call.check_rights(new)
     call.served.strategy.admit(new, before, txn)
     new["apiVersion"] = before["apiVersion"] = call.served.stored_as
     new["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"]

@@ -58,6 +58,7 @@ def insert(call: Call, txn: Txn, obj: Object, base: str | None = None, *, dry_ru
             raise call.exists()
         call.name = obj["metadata"]["name"] = metadata.generate(base, call.core.random)
         tries += 1
+    call.check_rights(obj)
     call.served.strategy.admit(obj, None, txn)
     obj["apiVersion"] = call.served.stored_as
     return change.settle(call, txn, call.key, obj, dry_run=dry_run)

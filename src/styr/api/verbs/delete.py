@@ -166,7 +166,7 @@ def _grace(call: Call, obj: Object, options: Options) -> int:
     if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
         return 0
     wanted = options.grace if options.grace is not None else int(spec.get("terminationGracePeriodSeconds", 30))
-    known = obj["metadata"].get("deletionGracePeriodSeconds")
+    known: int | None = obj["metadata"].get("deletionGracePeriodSeconds")
     if known is None:
         return wanted
     return min(known, wanted if options.grace is not None else known)

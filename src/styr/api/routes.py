@@ -1,0 +1,63 @@
+"""Paths of the Kubernetes API, taken apart. Pure; called by the server.
+
+`/api/VERSION/...` and `/apis/GROUP/VERSION/...`, then `[namespaces/NS/]PLURAL[/NAME[/SUBRESOURCE]]`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from styr.kinds.errors import MethodNotAllowed
+from styr.kinds.transport import Request
+
+_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_NAMESPACE_SUBRESOURCES = ("status", "finalize")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    group: str
+    version: str
+    resource: str
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+
+def parse(path: str) -> Route | None:
+    """None for a path that names no resource (discovery and the rest)."""
+    parts = path.strip("/").split("/")
+    if parts[0] == "api" and len(parts) >= 3:
+        group, version, rest = "", parts[1], parts[2:]
+    elif parts[0] == "apis" and len(parts) >= 4:
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        return None
+    if not all(rest):
+        return None
+    namespace = ""
+    in_namespace = len(rest) >= 3 and rest[0] == "namespaces" and rest[2] not in _NAMESPACE_SUBRESOURCES
+    if in_namespace:
+        namespace, rest = rest[1], rest[2:]
+    if len(rest) > 3:
+        return None
+    resource, name, subresource = (*rest, "", "")[:3]
+    return Route(group, version, resource, namespace, name, subresource)
+
+
+def verb_of(route: Route, request: Request) -> str:
+    """The word that RBAC has for it. Raises MethodNotAllowed."""
+    method = request.method
+    if method in ("GET", "HEAD"):
+        if request.param("watch") in _TRUE and not route.subresource:
+            return "watch"
+        return "get" if route.name else "list"
+    if method == "POST" and (not route.name or route.subresource):
+        return "create"
+    if method == "PUT" and route.name:
+        return "update"
+    if method == "PATCH" and route.name:
+        return "patch"
+    if method == "DELETE":
+        return "delete" if route.name else "deletecollection"
+    raise MethodNotAllowed(f"the server does not allow this method on the requested resource ({method})")

@@ -1,0 +1,223 @@
+"""The API server as a `Handler`: finds the verb for a request, asks authorization, turns errors into Status.
+
+Made by `plane` (and tests); reached over TLS through `http.serve`, or by the in-process transport. `Request.user` is set by
+whoever hands the request in. Calls verbs, discovery, OpenAPI, reviews; never the database.
+"""
+
+from __future__ import annotations
+
+import random as randoms
+from collections.abc import Iterable
+
+from styr.api import bootstrap, discovery, reviews, wire
+from styr.api.authz import Authorizer, Rbac
+from styr.api.call import Call, Core
+from styr.api.openapi import Documented, OpenApi
+from styr.api.registry import Registry, ServedResource
+from styr.api.routes import Route, parse, verb_of
+from styr.api.store.commit import Store, Txn
+from styr.api.store.records import Change
+from styr.api.table import negotiate
+from styr.api.verbs import create, delete, get, list, patch, subresources, update, watch
+from styr.kinds.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound, Unavailable
+from styr.kinds.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, CRD, NAMESPACE, ROLE, ROLE_BINDING, Object
+from styr.kinds.seams import PodLogs
+from styr.kinds.transport import ANONYMOUS, Handler, Request, Response, User
+from styr.kit.clock import Clock
+from styr.kit.log import Log
+
+log = Log("styr.api")
+
+NAMESPACES = ("default", "kube-system", "kube-public", "styr-system")
+_RBAC_KEYS = frozenset(kind.group_resource for kind in (ROLE, ROLE_BINDING, CLUSTER_ROLE, CLUSTER_ROLE_BINDING))
+_SERVER = User("system:apiserver", ("system:masters",))
+
+_VERBS = {
+    ("get", ""): get.get,
+    ("list", ""): list.list_objects,
+    ("watch", ""): watch.watch,
+    ("create", ""): create.create,
+    ("update", ""): update.update,
+    ("patch", ""): patch.patch,
+    ("delete", ""): delete.delete,
+    ("deletecollection", ""): delete.delete_collection,
+    ("get", "status"): get.get,
+    ("update", "status"): update.update,
+    ("patch", "status"): patch.patch,
+    ("update", "finalize"): subresources.finalize,
+    ("create", "binding"): subresources.bind,
+    ("get", "log"): subresources.logs,
+    ("get", "scale"): subresources.scale,
+    ("update", "scale"): subresources.scale,
+    ("patch", "scale"): subresources.scale,
+}
+
+
+class ApiServer:
+    """`authorizer=None` is RBAC by the objects in the store. Call `start` before the first request."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        random: randoms.Random,
+        logs: PodLogs | None = None,
+        authorizer: Authorizer | None = None,
+    ) -> None:
+        self.registry = Registry()
+        self.store = store
+        self.rbac = Rbac()
+        self._authorize: Authorizer = authorizer or self.rbac
+        guard = None if authorizer else self.rbac.check_escalation
+        self._core = Core(store, self.registry, clock, random, logs, guard)
+        self._mounts: dict[str, Handler] = {}
+        self._openapi: OpenApi | None = None
+        self._ready = False
+
+    async def start(self) -> None:
+        """Loads the registry and RBAC, writes what every server has (namespaces, default roles), then is ready."""
+        self.registry.follow(self.store)
+        for key in _RBAC_KEYS:
+            for record in self.store.state(key).values():
+                self.rbac.put(record.decode())
+        self.store.on_commit(self._changed)
+        await self.store.write(self._bootstrap)
+        self._ready = True
+
+    def mount(self, prefix: str, handler: Handler) -> None:
+        """Requests below `prefix` go to `handler`, once the user may (`nonResourceURLs` in RBAC)."""
+        self._mounts[prefix.rstrip("/") + "/"] = handler
+
+    async def __call__(self, request: Request) -> Response:
+        try:
+            return await self._answer(request)
+        except ApiError as error:
+            return wire.error_response(error)
+        except Exception as error:
+            log.error("a request failed", error, method=request.method, path=request.path)
+            return wire.error_response(InternalError(f"Internal error occurred: {error!r}"))
+
+    async def _answer(self, request: Request) -> Response:
+        path = request.path
+        for prefix, handler in self._mounts.items():
+            if path.startswith(prefix):
+                return await self._mounted(request, handler)
+        route = parse(path)
+        if route is None:
+            return self._plain(request)
+        virtual = discovery_kind(route)
+        served = self.registry.find(route.group, route.version, route.resource)
+        verb = verb_of(route, request)
+        if served is not None and virtual is None:
+            self._check_scope(served, route, verb)
+        user = request.user or ANONYMOUS
+        self._authorize(user, verb, route.group, route.resource, route.subresource, route.namespace, route.name, path)
+        if virtual is not None:
+            if request.method != "POST":
+                raise _not_allowed(request.method)
+            return reviews.review(self.rbac, request, virtual)
+        if served is None:
+            raise _nothing_there()
+        return await self._perform(served, route, verb, request)
+
+    async def _perform(self, served: ServedResource, route: Route, verb: str, request: Request) -> Response:
+        sub = route.subresource
+        if sub and sub not in served.subresources and not (sub == "status" and served.resource.status):
+            raise _nothing_there()
+        function = _VERBS.get((verb, sub))
+        if function is None:
+            raise _not_allowed(request.method)
+        call = Call(self._core, served, request, route.namespace, route.name, sub)
+        if verb in ("get", "list", "watch") and sub in ("", "status"):
+            call.form = negotiate(request.headers.get("accept", ""))
+        if verb == "watch" and route.name:
+            request.query.append(("fieldSelector", f"metadata.name={route.name}"))
+        return await function(call)
+
+    def _check_scope(self, served: ServedResource, route: Route, verb: str) -> None:
+        if bool(route.namespace) and not served.resource.namespaced:
+            raise _nothing_there()
+        if served.resource.namespaced and not route.namespace and verb not in ("list", "watch"):
+            if verb in ("create", "deletecollection"):
+                raise MethodNotAllowed(f"{verb} of {served.key} needs a namespace in the path")
+            raise _nothing_there()
+
+    def _plain(self, request: Request) -> Response:
+        path, accept = request.path, request.headers.get("accept", "")
+        user = request.user or ANONYMOUS
+        self._authorize(user, request.method.lower(), "", "", "", "", "", path)
+        if request.method not in ("GET", "HEAD"):
+            raise _not_allowed(request.method)
+        if path.strip("/") == "readyz" and not self._ready:
+            raise Unavailable("the server is starting")
+        found: Response | None = None
+        if path.startswith("/openapi/"):
+            found = self._documents().respond(path, accept, request.headers.get("if-none-match", ""))
+        elif discovery.is_discovery(path):
+            found = discovery.discover(path, accept, self.registry.discovery())
+        if found is None:
+            raise _nothing_there()
+        return found
+
+    async def _mounted(self, request: Request, handler: Handler) -> Response:
+        user = request.user or ANONYMOUS
+        if user == ANONYMOUS:
+            # git sends its credential only once it is asked for one.
+            return Response(
+                401, b"a credential is needed: run `styr link`\n", {"www-authenticate": 'Basic realm="styr"'}
+            )
+        self._authorize(user, request.method.lower(), "", "", "", "", "", request.path)
+        return await handler(request)
+
+    def _documents(self) -> OpenApi:
+        if self._openapi is None:
+            self._openapi = OpenApi(
+                [Documented(s.served(), s.openapi or s.strategy.shape) for s in self.registry.all()]
+            )
+        return self._openapi
+
+    def _changed(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            if change.key.resource in _RBAC_KEYS:
+                if change.new is None:
+                    self.rbac.remove(change.shown.decode())
+                else:
+                    self.rbac.put(change.new.decode())
+            elif change.key.resource == CRD.group_resource:
+                self._openapi = None
+
+    def _bootstrap(self, txn: Txn) -> None:
+        namespaces: Iterable[Object] = (
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in NAMESPACES
+        )
+        kinds = {"Namespace": NAMESPACE, "ClusterRole": CLUSTER_ROLE, "ClusterRoleBinding": CLUSTER_ROLE_BINDING}
+        for obj in (*namespaces, *bootstrap.objects()):
+            resource = kinds[obj["kind"]]
+            served = self.registry.find(resource.group, resource.version, resource.plural)
+            assert served is not None
+            call = Call(
+                self._core, served, Request("POST", resource.path(), user=_SERVER), name=obj["metadata"]["name"]
+            )
+            if txn.get(call.key) is None:
+                create.prepare(call, obj)
+                create.insert(call, txn, obj)
+
+
+def discovery_kind(route: Route) -> str | None:
+    """The kind of a review, for a path of one."""
+    for entry in discovery.VIRTUAL:
+        resource = entry.resource
+        if (resource.group, resource.version, resource.plural) == (route.group, route.version, route.resource):
+            return resource.kind
+    return None
+
+
+def _nothing_there() -> NotFound:
+    return NotFound("the server could not find the requested resource")
+
+
+def _not_allowed(method: str) -> ApiError:
+    if not method.isalpha():
+        return BadRequest(f"{method!r} is no method")
+    return MethodNotAllowed(f"the server does not allow this method on the requested resource ({method})")
