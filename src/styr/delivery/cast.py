@@ -68,22 +68,21 @@ def warm(cast: Cast, status: Mapping[str, object], keep: float, now: float) -> l
     """Who is kept running for a while without being stable or candidate, and until when."""
     playing = {name_of(cast.stable), name_of(cast.candidate)}
     phases = {meta.name(one): phase(one) for one in cast.releases}
-    before = status.get("warm")
+    before, running = status.get("warm"), status.get("running")
     old = (
         {str(one["release"]): one for one in before if isinstance(one, Mapping)} if isinstance(before, Sequence) else {}
     )
-    running = status.get("running")
-    names = [str(one) for one in running] if isinstance(running, Sequence) else []
     result = []
-    for name in names:
-        if name in playing or name not in phases:
+    for name in [str(one) for one in running] if isinstance(running, Sequence) else []:
+        # What never met a user needs no time to drain; only the release before the stable one is worth keeping warm.
+        if name in playing or phases.get(name, "Failed") == "Failed":
             continue
+        seconds = max(DRAIN_SECONDS, keep) if name == name_of(cast.previous) else DRAIN_SECONDS
+        until = now + seconds
         if name in old:
-            if parse_rfc3339(str(old[name]["until"])) > now:
-                result.append({"release": name, "until": str(old[name]["until"])})
-        elif phases[name] != "Failed":
-            seconds = max(DRAIN_SECONDS, keep if phases[name] == "Promoted" else 0)
-            result.append({"release": name, "until": rfc3339(now + seconds)})
+            until = min(until, parse_rfc3339(str(old[name]["until"])))
+        if until > now:
+            result.append({"release": name, "until": rfc3339(until)})
     return result
 
 

@@ -11,19 +11,16 @@ the statuses. Never judges (`judge`, `ramp`), never starts or stops pods (`relea
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 from styr.client.client import Client
 from styr.client.context import owned
 from styr.client.controller import After, Context, Controller, Done, Key, Outcome, Watch
 from styr.delivery import canary as canaries
-from styr.delivery import cast as casting
-from styr.delivery import objects, record, release, smoke
+from styr.delivery import objects, record, release, smoke, standing
 from styr.delivery.canary import Canary
-from styr.delivery.cast import Cast, name_of
+from styr.delivery.cast import name_of
 from styr.delivery.evidence import reading
 from styr.delivery.kinds import (
     APP_LABEL,
@@ -31,13 +28,27 @@ from styr.delivery.kinds import (
     PROMOTE_ANNOTATION,
     RELEASE_LABEL,
     ROLLBACK_ANNOTATION,
-    Settings,
     phase,
-    settings,
 )
-from styr.kinds import conditions, meta, selectors
+from styr.delivery.scene import (
+    SOON,
+    Scene,
+    addresses,
+    by_hand,
+    finish,
+    give,
+    last_words,
+    look,
+    promote,
+    refuse,
+    replicas,
+    time_of,
+    times_of,
+    update,
+    write,
+)
+from styr.kinds import conditions, meta
 from styr.kinds.errors import AlreadyExists, ApiError, NotFound
-from styr.kinds.pods import is_ready, resolve_port
 from styr.kinds.resources import (
     APP,
     CONFIG_MAP,
@@ -55,40 +66,11 @@ from styr.kit.log import Log
 
 log = Log("styr.delivery.rollout")
 
-HISTORY = 20
-"""Releases kept per app."""
-_LOG_SECONDS = 3.0
-_SOON = 0.25
-
-
-@dataclass
-class Scene:
-    """All that one pass knows."""
-
-    context: Context
-    app: Object
-    settings: Settings
-    cast: Cast
-    route: Object | None
-
-    @property
-    def key(self) -> Key:
-        return meta.key(self.app)
-
-    @property
-    def status(self) -> dict[str, Any]:
-        return self.app.get("status") or {}
-
-    @property
-    def now(self) -> float:
-        return self.context.clock.monotonic()
-
-    def pods(self, name: str) -> list[Object]:
-        return self.context.list(POD, self.key.namespace, selectors.from_labels({RELEASE_LABEL: name}))
+_PACE_SECONDS = 60.0
 
 
 class Rollout:
-    """What is remembered between passes is only a cache of the records, and a rate measured in passing."""
+    """What is remembered between passes is only a cache of the records, and (time, requests so far) by uid, for rates."""
 
     def __init__(self, traffic: TrafficSource, fetch: smoke.Fetch = smoke.fetch) -> None:
         self._traffic = traffic
@@ -97,12 +79,12 @@ class Rollout:
         self._seen: dict[str, tuple[float, int]] = {}
 
     async def reconcile(self, context: Context, key: Key) -> Outcome:
-        scene = _scene(context, key)
+        scene = look(context, key)
         if scene is None:
             return Done()
         outcome = await self._advance(scene)
-        await _tell(_scene(context, key) or scene, self._weight(scene))
-        await _prune(scene)
+        await standing.tell(look(context, key) or scene, self._weight(scene))
+        await standing.prune(scene)
         return outcome
 
     async def _advance(self, scene: Scene) -> Outcome:
@@ -112,8 +94,8 @@ class Rollout:
             return await self._between(scene)
         if ROLLBACK_ANNOTATION in meta.annotations(candidate) and phase(candidate) != "Canary":
             reason = meta.annotations(candidate)[ROLLBACK_ANNOTATION]
-            await _finish(scene, candidate, "RolledBack", _by_hand("Taken back by hand before it met a user", reason))
-            return After(_SOON)
+            await finish(scene, candidate, "RolledBack", by_hand("Taken back by hand before it met a user", reason))
+            return After(SOON)
         match phase(candidate):
             case "Starting":
                 return await self._start(scene, candidate)
@@ -124,49 +106,48 @@ class Rollout:
         self._seen.pop(meta.uid(candidate), None)
         times = {"started": scene.context.now()}
         told = {"phase": "Starting", "verdict": "Starting.", "stable": name_of(scene.cast.stable), "times": times}
-        await _update(scene, candidate, told)
-        return After(_SOON)
+        await update(scene, candidate, told)
+        return After(SOON)
 
     # a release on its way
 
     async def _start(self, scene: Scene, candidate: Object) -> Outcome:
         """Until its pods listen. It has no weight and meets nobody."""
-        await _give(scene, 0)
+        await give(scene, 0)
         await self._measure(scene, candidate)
         name = meta.name(candidate)
         deployment = scene.context.get(DEPLOYMENT, meta.key(candidate))
-        replicas = _replicas(scene, candidate)
-        if objects.available(deployment, replicas):
-            await _update(scene, candidate, {"phase": "Smoke", "verdict": "Checking it on its own address."})
+        if objects.available(deployment, replicas(scene, candidate)):
+            await update(scene, candidate, {"phase": "Smoke", "verdict": "Checking it on its own address."})
             return After(0.0)
         reason, pod = objects.cannot_start(scene.pods(name))
-        waited = scene.context.clock.time() - _time(candidate, "started", scene)
+        waited = scene.context.clock.time() - time_of(candidate, "started", scene)
         if not reason and waited > objects.START_DEADLINE:
             reason = f"it did not listen on $PORT within {objects.START_DEADLINE} s"
             pod = next((meta.name(one) for one in scene.pods(name)), "")
         if reason:
-            words = await _last_words(scene, pod)
-            await _finish(scene, candidate, "Failed", f"Failed before it met a user: {reason}.{words}")
-            return After(_SOON)
+            words = await last_words(scene, pod)
+            await finish(scene, candidate, "Failed", f"Failed before it met a user: {reason}.{words}")
+            return After(SOON)
         return After(1.0)
 
     async def _smoke(self, scene: Scene, candidate: Object) -> Outcome:
         """On the pods' own addresses, past the proxy: the check, and requests that warm it up."""
-        addresses = _addresses(scene, candidate)
-        if not addresses:
-            await _update(scene, candidate, {"phase": "Starting"})
+        pods = addresses(scene, candidate)
+        if not pods:
+            await update(scene, candidate, {"phase": "Starting"})
             return After(1.0)
         path = scene.settings.smoke_path
-        for pod, address in addresses:
+        for pod, address in pods:
             if problem := await smoke.check(self._fetch, scene.context.clock.sleep, address, path):
-                words = await _last_words(scene, pod)
-                await _finish(scene, candidate, "Failed", f"Failed before it met a user: {problem}.{words}")
-                return After(_SOON)
+                words = await last_words(scene, pod)
+                await finish(scene, candidate, "Failed", f"Failed before it met a user: {problem}.{words}")
+                return After(SOON)
         if scene.cast.stable is None or candidate["spec"].get("skipCanary"):
             why = "there is nothing to compare it with" if scene.cast.stable is None else "the push asked for no canary"
-            return await _promote(scene, candidate, f"Promoted without a canary: {why}.", {})
-        wanted = -(-scene.settings.warmup_requests // len(addresses))
-        answered = [await smoke.warm_up(self._fetch, address, path, wanted) for _, address in addresses]
+            return await promote(scene, candidate, f"Promoted without a canary: {why}.", {})
+        wanted = -(-scene.settings.warmup_requests // len(pods))
+        answered = [await smoke.warm_up(self._fetch, address, path, wanted) for _, address in pods]
         return await self._begin(scene, candidate, warmed=wanted > 0 and min(answered) >= wanted)
 
     async def _begin(self, scene: Scene, candidate: Object, *, warmed: bool) -> Outcome:
@@ -175,7 +156,7 @@ class Rollout:
         stable = name_of(scene.cast.stable)
         if counters is None:
             held = canaries.blind(0, scene.now - self._seen.get(meta.uid(candidate), (scene.now, 0))[0])
-            await _update(scene, candidate, {"outcome": "Held", "verdict": held.message, "weight": 0})
+            await update(scene, candidate, {"outcome": "Held", "verdict": held.message, "weight": 0})
             return After(1.0)
         clock = scene.context.clock
         made = canaries.begin(
@@ -184,23 +165,23 @@ class Rollout:
             scene.settings,
             reading(counters, meta.name(candidate), stable),
             warmed,
-            canaries.rate(self._seen.get(meta.uid(candidate)), (scene.now, canaries.requests(counters.arms))),
+            self._rate(scene, candidate, canaries.requests(counters.arms)),
             clock.monotonic(),
             rfc3339(clock.time()),
         )
         self._canaries[meta.uid(candidate)] = made
         await self._save(scene, candidate, made)
-        times = {**_times(candidate), "canary": scene.context.now()}
-        await _give(scene, made.record.weight)
-        await _update(scene, candidate, {"phase": "Canary", "times": times, **_told(made)})
+        times = {**times_of(candidate), "canary": scene.context.now()}
+        await give(scene, made.record.weight)
+        await update(scene, candidate, {"phase": "Canary", "times": times, **_told(made)})
         return After(canaries.PERIOD)
 
     async def _canary(self, scene: Scene, candidate: Object) -> Outcome:
         """Once a second: read, judge, record, act."""
         canary = await self._known(scene, candidate)
         if canary is None:
-            await _update(scene, candidate, {"phase": "Smoke", "verdict": "Beginning again: its record is not there."})
-            return After(_SOON)
+            await update(scene, candidate, {"phase": "Smoke", "verdict": "Beginning again: its record is not there."})
+            return After(SOON)
         annotations = meta.annotations(candidate)
         if canary.last.word == "raise" and ROLLBACK_ANNOTATION in annotations:
             canary.settle("abort", 0)
@@ -224,26 +205,26 @@ class Rollout:
         """What the last recorded decision says. May run again after a crash."""
         match canary.last.word:
             case "rollback" | "abort":
-                await _give(scene, 0)
+                await give(scene, 0)
                 verdict = canary.sentence()[1]
                 if canary.last.word == "abort":
                     reason = meta.annotations(candidate).get(ROLLBACK_ANNOTATION, "")
                     at = canary.record.decisions[-2].weight if len(canary.record.decisions) > 1 else 0
-                    verdict = _by_hand(f"Rolled back by hand at {at} % of requests", reason)
+                    verdict = by_hand(f"Rolled back by hand at {at} % of requests", reason)
                 told = {**canary.status(), "weight": 0, "waiting": None}
-                await _finish(scene, candidate, "RolledBack", verdict, told)
+                await finish(scene, candidate, "RolledBack", verdict, told)
                 await self._sample(scene, candidate, canary)
                 self._canaries.pop(meta.uid(candidate), None)
-                return After(_SOON)
+                return After(SOON)
             case "promote":
                 asked = meta.annotations(candidate).get(PROMOTE_ANNOTATION)
-                verdict = canary.sentence()[1] if asked is None else _by_hand("Promoted by hand", asked)
+                verdict = canary.sentence()[1] if asked is None else by_hand("Promoted by hand", asked)
                 told = {**canary.status(), "weight": 100, "waiting": None}
-                await _promote(scene, candidate, verdict, told)
+                await promote(scene, candidate, verdict, told)
                 self._canaries.pop(meta.uid(candidate), None)
-                return After(_SOON)
-        await _give(scene, canary.record.weight)
-        await _update(scene, candidate, _told(canary))
+                return After(SOON)
+        await give(scene, canary.record.weight)
+        await update(scene, candidate, _told(canary))
         return After(max(0.05, canary.read_at + canaries.PERIOD - scene.now))
 
     async def _supersede(self, scene: Scene) -> None:
@@ -258,9 +239,9 @@ class Rollout:
                     await self._save(scene, old, canary)
                 ours = canary.state.total[0]
                 so_far = f" {ours.failures} of its {ours.requests} requests had failed."
-            await _give(scene, 0)
+            await give(scene, 0)
             told = {**canary.status(), "weight": 0, "waiting": None} if canary else {"weight": 0}
-            await _finish(scene, old, "Superseded", f"Superseded by {newest} before its verdict.{so_far}", told)
+            await finish(scene, old, "Superseded", f"Superseded by {newest} before its verdict.{so_far}", told)
             self._canaries.pop(meta.uid(old), None)
 
     # no release on its way
@@ -269,34 +250,35 @@ class Rollout:
         stable = scene.cast.stable
         if stable is not None and ROLLBACK_ANNOTATION in meta.annotations(stable):
             return await self._go_back(scene, stable)
-        await _give(scene, 0)
-        ends = [parse_rfc3339(one["until"]) for one in scene.status.get("warm") or ()]
-        if not ends:
+        await give(scene, 0)
+        if stable is None:
             return Done()
-        return After(max(0.5, min(ends) - scene.context.clock.time() + 0.1))
+        await self._pace(scene)
+        ends = [parse_rfc3339(one["until"]) for one in scene.status.get("warm") or ()]
+        return After(min([_PACE_SECONDS, *(max(0.5, end - scene.context.clock.time() + 0.1) for end in ends)]))
 
     async def _go_back(self, scene: Scene, stable: Object) -> Outcome:
         """A person takes back the release that has all traffic: the one before gets it, at once if it is still warm."""
         previous = scene.cast.previous
         if previous is None:
-            return await _refuse(
+            return await refuse(
                 scene, stable, "NothingToGoBackTo", "there is no earlier promoted release to go back to"
             )
         deployment = scene.context.get(DEPLOYMENT, meta.key(previous))
-        if objects.available(deployment, _replicas(scene, previous)):
-            await _write(scene, [(meta.name(previous), 100), (meta.name(stable), 0)])
+        if objects.available(deployment, replicas(scene, previous)):
+            await write(scene, [(meta.name(previous), 100), (meta.name(stable), 0)])
             said = f"Taken back by hand; {meta.name(previous)} has all traffic again"
-            verdict = _by_hand(said, meta.annotations(stable)[ROLLBACK_ANNOTATION])
-            await _finish(scene, stable, "RolledBack", verdict, {"weight": 0})
-            return After(_SOON)
+            verdict = by_hand(said, meta.annotations(stable)[ROLLBACK_ANNOTATION])
+            await finish(scene, stable, "RolledBack", verdict, {"weight": 0})
+            return After(SOON)
         found = conditions.find(scene.status.get("conditions"), "RollingBack")
         reason, pod = objects.cannot_start(scene.pods(meta.name(previous)))
         since = parse_rfc3339(found["lastTransitionTime"]) if found and found["status"] == "True" else None
         if since and scene.context.clock.time() - since > objects.START_DEADLINE:
             reason = reason or f"it did not listen within {objects.START_DEADLINE} s"
         if since and reason:
-            words = await _last_words(scene, pod)
-            return await _refuse(
+            words = await last_words(scene, pod)
+            return await refuse(
                 scene, stable, "CannotGoBack", f"{meta.name(previous)} does not start: {reason}.{words}"
             )
         return After(1.0)
@@ -308,12 +290,25 @@ class Rollout:
         canary = self._canaries.get(meta.uid(candidate)) if candidate else None
         return canary.record.weight if canary and canary.last.word == "raise" else 0
 
+    async def _pace(self, scene: Scene) -> None:
+        """Between releases: how many requests the app has had, once a minute, to know its rate when the next one comes."""
+        uid = meta.uid(scene.app)
+        if uid not in self._seen or scene.now - self._seen[uid][0] >= _PACE_SECONDS:
+            counters = await self._traffic.read(scene.key.namespace, scene.key.name)
+            if counters is not None:
+                self._seen[uid] = (scene.now, canaries.requests(counters.arms))
+
     async def _measure(self, scene: Scene, candidate: Object) -> RouteCounters | None:
         """A reading; the first one for this candidate is where the app's rate is measured from."""
         counters = await self._traffic.read(scene.key.namespace, scene.key.name)
         if counters is not None:
             self._seen.setdefault(meta.uid(candidate), (scene.now, canaries.requests(counters.arms)))
         return counters
+
+    def _rate(self, scene: Scene, candidate: Object, requests: int) -> float | None:
+        """Requests per second of late; since the candidate came if nothing else is known."""
+        found = (self._seen.get(meta.uid(one)) for one in (scene.app, candidate))
+        return next((rate for one in found if (rate := canaries.rate(one, (scene.now, requests))) is not None), None)
 
     async def _known(self, scene: Scene, candidate: Object) -> Canary | None:
         """From memory, or from its record after a restart; None when there is none to go on from."""
@@ -351,7 +346,7 @@ class Rollout:
     async def _sample(self, scene: Scene, candidate: Object, canary: Canary) -> None:
         """The last lines of its log into the record, for `styr why`. After the rollback, which waits for nothing."""
         pod = next((meta.name(one) for one in scene.pods(meta.name(candidate))), "")
-        words = await _last_words(scene, pod)
+        words = await last_words(scene, pod)
         if words and canary.last.word == "rollback":
             canary.record = record.with_sample(canary.record, words.strip())
             try:
@@ -360,174 +355,9 @@ class Rollout:
                 log.info("sample not recorded", release=meta.key(candidate), error=error)
 
 
-def _scene(context: Context, key: Key) -> Scene | None:
-    app = context.get(APP, key)
-    if app is None or meta.deleting(app):
-        return None
-    found = context.list(RELEASE, key.namespace, selectors.from_labels({APP_LABEL: key.name}))
-    return Scene(context, app, settings(app), casting.cast(found), context.get(HTTP_ROUTE, key))
-
-
-# writing
-
-
-async def _give(scene: Scene, weight: int) -> None:
-    """The route as the cast and the candidate's weight want it."""
-    kept = [*(scene.status.get("running") or ()), *(meta.name(one) for one in scene.cast.superseded)]
-    await _write(scene, casting.weights(scene.cast, weight, objects.weights(scene.route), kept))
-
-
-async def _write(scene: Scene, weights: list[tuple[str, int]]) -> None:
-    if not weights:
-        return
-    assert sum(weight for _, weight in weights) == 100
-    context = scene.context
-    have = context.children(HTTP_ROUTE, scene.app)
-    await context.apply_children(HTTP_ROUTE, scene.app, [objects.route(scene.app, weights)], have)
-    scene.route = context.get(HTTP_ROUTE, scene.key)
-
-
-async def _update(scene: Scene, release: Object, fields: Mapping[str, Any]) -> None:
-    """Merges into the status; None removes a field."""
-    live = scene.context.get(RELEASE, meta.key(release)) or release
-    status = {**(live.get("status") or {}), **fields}
-    await scene.context.set_status(RELEASE, live, {key: value for key, value in status.items() if value is not None})
-
-
-async def _finish(
-    scene: Scene, release: Object, phase: str, verdict: str, fields: Mapping[str, Any] | None = None
-) -> None:
-    outcome = phase if phase in ("Promoted", "RolledBack") else ""
-    times = {**_times(release), "decided": scene.context.now()}
-    told = {**(fields or {}), "phase": phase, "outcome": outcome, "verdict": verdict, "times": times}
-    await _update(scene, release, told)
-    await scene.context.event(release, "Normal" if phase in ("Promoted", "Superseded") else "Warning", phase, verdict)
-
-
-async def _promote(scene: Scene, candidate: Object, verdict: str, fields: Mapping[str, Any]) -> Outcome:
-    stable = scene.cast.stable
-    await _write(scene, [(meta.name(candidate), 100), *([(meta.name(stable), 0)] if stable else [])])
-    await _finish(scene, candidate, "Promoted", verdict, {**fields, "weight": 100})
-    if stable is not None:
-        await _update(scene, stable, {"weight": 0})
-    return After(_SOON)
-
-
-async def _refuse(scene: Scene, stable: Object, reason: str, message: str) -> Outcome:
-    """Tell why a rollback by hand cannot be, and forget the wish: it must not come true later by surprise."""
-    await scene.context.event(stable, "Warning", reason, f"Rollback refused: {message}")
-    await _condition(scene, False, reason, f"Rollback of {meta.name(stable)} refused: {message}")
-    await scene.context.patch(RELEASE, stable, {"metadata": {"annotations": {ROLLBACK_ANNOTATION: None}}})
-    return After(_SOON)
-
-
-async def _condition(scene: Scene, status: bool, reason: str, message: str) -> None:
-    app = scene.context.get(APP, scene.key) or scene.app
-    found = (app.get("status") or {}).get("conditions")
-    new = conditions.put(found, "RollingBack", status, now=scene.context.now(), reason=reason, message=message)
-    await scene.context.set_status(APP, app, {**(app.get("status") or {}), "conditions": new})
-
-
-async def _tell(scene: Scene, weight: int) -> None:
-    """`App.status` from everything else. `running` is what the release controller goes by."""
-    cast, status = scene.cast, scene.status
-    stable, candidate = name_of(cast.stable), name_of(cast.candidate)
-    returning = ""
-    if cast.stable and cast.previous and not candidate and ROLLBACK_ANNOTATION in meta.annotations(cast.stable):
-        returning = meta.name(cast.previous)
-    warm = casting.warm(cast, status, scene.settings.keep_warm_seconds, scene.context.clock.time())
-    playing = [stable, candidate if phase(cast.candidate or {}) else "", returning, *(one["release"] for one in warm)]
-    listed = status.get("conditions") or []
-    now = scene.context.now()
-    if returning:
-        message = f"Starting {returning}, which then gets all traffic."
-        listed = conditions.put(listed, "RollingBack", True, now=now, reason="Starting", message=message)
-    elif (found := conditions.find(listed, "RollingBack")) and found["status"] == "True":
-        listed = conditions.put(listed, "RollingBack", False, now=now, reason="Done", message="")
-    verdict = (cast.releases[-1].get("status") or {}).get("verdict") if cast.releases and not weight else None
-    told = {
-        **status,
-        "url": _url(scene),
-        "stable": stable,
-        "candidate": candidate,
-        "weight": weight,
-        "verdict": verdict or (f"{candidate} has {weight} % of requests." if weight else ""),
-        "nextNumber": max(
-            [int(status.get("nextNumber", 1)), *(casting.number(one) + 1 for one in cast.releases)], default=1
-        ),
-        "remembered": casting.remembered(cast, status),
-        "running": list(dict.fromkeys(name for name in playing if name)),
-        "warm": warm,
-        "conditions": listed,
-        "observedGeneration": int(meta.metadata(scene.app).get("generation", 0)),
-    }
-    await scene.context.set_status(APP, scene.app, told)
-
-
-async def _prune(scene: Scene) -> None:
-    """Releases beyond the history, but never one that plays a part."""
-    playing = set(scene.status.get("running") or ()) | {name_of(scene.cast.stable), name_of(scene.cast.previous)}
-    for old in scene.cast.releases[:-HISTORY]:
-        if meta.name(old) not in playing and phase(old) in ("Promoted", "RolledBack", "Superseded", "Failed"):
-            await scene.context.delete(RELEASE, old)
-
-
-# reading
-
-
 def _told(canary: Canary) -> dict[str, Any]:
     outcome, verdict = canary.sentence()
     return {**canary.status(), "outcome": outcome, "verdict": verdict}
-
-
-def _by_hand(what: str, reason: str) -> str:
-    return f"{what}: {reason}." if reason.strip() and reason != "true" else f"{what}."
-
-
-def _times(release: Object) -> dict[str, str]:
-    return (release.get("status") or {}).get("times") or {}
-
-
-def _time(release: Object, name: str, scene: Scene) -> float:
-    text = _times(release).get(name)
-    return parse_rfc3339(text) if text else scene.context.clock.time()
-
-
-def _replicas(scene: Scene, release: Object) -> int:
-    own = release["spec"].get("replicas")
-    return scene.settings.replicas if own is None else int(own)
-
-
-def _addresses(scene: Scene, candidate: Object) -> list[tuple[str, smoke.Address]]:
-    host = objects.host(scene.key.name)
-    found = []
-    for pod in scene.pods(meta.name(candidate)):
-        ip, port = (pod.get("status") or {}).get("podIP"), resolve_port(pod, "http")
-        if is_ready(pod) and not meta.deleting(pod) and ip and port:
-            found.append((meta.name(pod), smoke.Address(str(ip), port, host)))
-    return found
-
-
-def _url(scene: Scene) -> str:
-    gateway = scene.context.get(GATEWAY, Key(*objects.GATEWAY))
-    listeners = ((gateway or {}).get("spec") or {}).get("listeners") or ()
-    port = next((int(one["port"]) for one in listeners if one.get("protocol") == "HTTP"), 80)
-    return f"http://{objects.host(scene.key.name)}" + ("" if port == 80 else f":{port}")
-
-
-async def _last_words(scene: Scene, pod: str) -> str:
-    """ " Its last words: ..." or "". Best effort: a verdict does not wait for a log."""
-    if not pod:
-        return ""
-    try:
-        async with asyncio.timeout(_LOG_SECONDS):
-            logs = scene.context.client.logs(pod, scene.key.namespace, tail=5, limit_bytes=2_000)
-            data = b"".join([part async for part in logs])
-    except (ApiError, TimeoutError, OSError) as error:
-        log.info("no log", pod=pod, error=error)
-        return ""
-    text = " | ".join(line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip())
-    return f" Its last words: {text[-600:]}" if text else ""
 
 
 # wiring
