@@ -58,6 +58,8 @@ class PodWorker:
         self._written: dict[str, Any] | None = None
         found = load(folder / "state.json")
         self._new = found is None
+        self._checked = False
+        self._foreign = self._new and is_terminal(pod)
         self.record = found or PodRecord(meta.uid(pod), meta.namespace(pod), meta.name(pod), started_at=clock.time())
         taken.update(self.record.ports.values())
         self.containers = Containers(
@@ -82,7 +84,7 @@ class PodWorker:
     async def run(self) -> None:
         """Until the pod and its folder are gone. Cancelled when the node stops: the processes then go on."""
         try:
-            if self._new and is_terminal(self.pod):
+            if self._foreign:
                 await self._await_deletion()
             else:
                 await self._begin()
@@ -108,7 +110,10 @@ class PodWorker:
                 self.containers.watch(spec)
 
     async def _check(self) -> None:
-        """Once, before anything starts: refuses what cannot be honoured, and gives out the ports."""
+        """Once, before anything starts: refuses what cannot be honoured."""
+        if self._checked:
+            return
+        self._checked = True
         bad = refusals(self.pod, Identity(os.getuid(), os.getgid()), self.containers.known_image)
         if bad:
             message = "; ".join(map(str, bad))
@@ -207,7 +212,7 @@ class PodWorker:
 
     async def _leave(self) -> None:
         """Ends everything of the pod, then the object, then the folder. Any part may have been done before a crash."""
-        if not self._gone:
+        if not (self._gone or self._foreign):
             await self._guarded(self._write_status)
             await self._drain_users()
         await self._stop_all(FORCED_GRACE if self._gone else self._grace())
@@ -217,7 +222,8 @@ class PodWorker:
         await self._runtime.sweep(self.folder)
         while not self._gone:
             try:
-                await self._write_status()
+                if not self._foreign:
+                    await self._write_status()
                 await self._context.delete(POD, self.pod, grace=0)
                 break
             except (NotFound, Conflict):

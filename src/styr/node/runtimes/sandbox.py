@@ -11,7 +11,6 @@ import platform
 import resource
 import struct
 import sys
-import sysconfig
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,10 +90,7 @@ def _errno_action() -> bool:
 
 def rules(readable: Iterable[Path], writable: Iterable[Path]) -> list[tuple[str, int]]:
     """Landlock rules: system folders and this Python to read, devices, the given folders. What stands nowhere is denied."""
-    python = {sys.base_prefix, sys.base_exec_prefix, sysconfig.get_config_var("LIBDIR") or "", _real_python()} - {
-        "",
-        "/",
-    }
+    python = {sys.base_prefix, sys.base_exec_prefix, _real_python()} - {"", "/"}
     return [
         *((path, READ) for path in (*SYSTEM, *sorted(python))),
         *((path, READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV) for path in DEVICES),
