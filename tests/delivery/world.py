@@ -126,6 +126,12 @@ class MemoryApi:
         self._kill(name)
         return self._put(resource, copy.deepcopy(obj), "DELETED")
 
+    async def patch(self, resource: Resource, name: str, namespace: str, patch: Any, **_: Any) -> Object:
+        def merge(old: Any, new: Any) -> Any:
+            return {**old, **{k: merge(old.get(k) or {}, v) for k, v in new.items()}} if isinstance(new, dict) else new
+
+        return self._put(resource, merge(await self.get(resource, name, namespace), patch), "MODIFIED")
+
     def status(self, resource: Resource, name: str, **changes: Any) -> None:
         obj = copy.deepcopy(self.objects[self._key(resource, name, "default")])
         obj.setdefault("status", {}).update(changes)
@@ -218,12 +224,21 @@ class GitServer:
         self.port = 0
 
     async def __aenter__(self) -> GitServer:
-        self._server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._connection(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):

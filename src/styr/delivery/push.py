@@ -235,8 +235,15 @@ class Push:
         if images.is_whole(name):
             images.touch(name)
             return name
-        images.discard(name)
-        await git.export(self._repository, entries, images.layer(name), quarantine)
+        # Beside it first: two apps may push the same tree at once.
+        fresh = self._shop.work / f"{self._id}-files"
+        await git.export(self._repository, entries, fresh, quarantine)
+        try:
+            fresh.replace(images.layer(name))
+        except OSError:
+            await asyncio.to_thread(shutil.rmtree, fresh, ignore_errors=True)
+            if not images.layer(name).is_dir():
+                raise
         images.seal(name, {"tree": tree, "files": len(entries)})
         return name
 
