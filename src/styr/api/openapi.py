@@ -115,13 +115,13 @@ def _common(prefix: str) -> Object:
         "required": ["apiVersion", "kind", "name", "uid"],
         "properties": {
             **dict.fromkeys(("apiVersion", "kind", "name", "uid"), text),
-            **dict.fromkeys(("controller", "blockOwnerDeletion"), {"type": "boolean"}),
+            **{key: {"type": "boolean"} for key in ("controller", "blockOwnerDeletion")},
         },
     }
     metadata = {
         **dict.fromkeys(("name", "generateName", "namespace", "uid", "resourceVersion", "selfLink"), text),
-        **dict.fromkeys(("creationTimestamp", "deletionTimestamp"), {"type": "string", "format": "date-time"}),
-        **dict.fromkeys(("generation", "deletionGracePeriodSeconds"), {"type": "integer", "format": "int64"}),
+        **{key: {"type": "string", "format": "date-time"} for key in ("creationTimestamp", "deletionTimestamp")},
+        **{key: {"type": "integer", "format": "int64"} for key in ("generation", "deletionGracePeriodSeconds")},
         **dict.fromkeys(("labels", "annotations"), texts),
         "finalizers": {"type": "array", "items": text},
         "ownerReferences": {"type": "array", "items": {"$ref": f"{prefix}{_META}.OwnerReference"}},

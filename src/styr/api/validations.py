@@ -192,6 +192,8 @@ def list_check(schema: Mapping[str, Any], path: str) -> Validate | None:
         return json.dumps(item, sort_keys=True)
 
     def check(value: Any, path: str, report: Report) -> None:
+        if not isinstance(value, list):
+            return
         seen: set[str] = set()
         for index, item in enumerate(value):
             mark = identity(item)
@@ -288,6 +290,8 @@ def _pattern(schema: Mapping[str, Any], path: str) -> Validate | None:
     text = schema.get("pattern")
     if not text:
         return None
+    if not isinstance(text, str):
+        raise SchemaError(join(path, "pattern"), "must be a string")
     try:
         search = compile_pattern(text)
     except PatternError as error:
