@@ -40,7 +40,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return None
 
     def _write_to_self(self) -> None:
-        raise RuntimeError("a thread called into the virtual loop")
+        """Wakes a loop that waits in a selector: this one never does. asyncio calls it for forgotten generators too."""
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
