@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from styr.api.store.commit import Store
-from styr.api.store.records import Change
 from styr.kinds import meta
 from styr.kinds.errors import Forbidden
 from styr.kinds.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING, Object
@@ -131,21 +129,6 @@ class Rbac:
         self._bindings: dict[tuple[str, str], _Binding] = {}
         for obj in objects:
             self.put(obj)
-
-    def follow(self, store: Store) -> None:
-        """Takes in what the store holds and every later change, before the write that made it returns."""
-        for resource in (ROLE, CLUSTER_ROLE, ROLE_BINDING, CLUSTER_ROLE_BINDING):
-            for record in store.state(resource.group_resource).values():
-                self.put(record.decode())
-        store.on_commit(self._changed)
-
-    def _changed(self, changes: Iterable[Change]) -> None:
-        for change in changes:
-            if change.key.resource.endswith(f".{GROUP}"):
-                if change.new is not None:
-                    self.put(change.new.decode())
-                elif change.old is not None:
-                    self.remove(change.old.decode())
 
     @staticmethod
     def is_master(user: User) -> bool:

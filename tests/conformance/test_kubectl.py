@@ -1,0 +1,169 @@
+"""Debian's kubectl, unmodified."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from styr.kinds.errors import NotFound
+from styr.kinds.resources import CONFIG_MAP, CRD, POD, Resource
+from tests.conformance.conftest import WIDGETS, Platform, config_map, pod, widget
+
+pytestmark = [pytest.mark.needs("kubectl"), pytest.mark.timeout(120)]
+WIDGET = Resource("example.com", "v1", "Widget", "widgets")
+
+
+def rows(text: str) -> list[list[str]]:
+    return [line.split() for line in text.strip().splitlines()]
+
+
+async def test_get_prints_tables(platform: Platform) -> None:
+    await platform.client.create(POD, pod("web"))
+    header, row = rows(await platform.kubectl("get", "pods"))
+    assert header == ["NAME", "READY", "STATUS", "RESTARTS", "AGE"]
+    assert row[:4] == ["web", "0/1", "Pending", "0"]
+    wide = rows(await platform.kubectl("get", "po", "web", "-o", "wide"))
+    assert wide[0][5:7] == ["IP", "NODE"]
+    found = rows(await platform.kubectl("get", "ns", "--no-headers"))
+    assert [row[:2] for row in found if row[0] == "default"] == [["default", "Active"]]
+    assert (await platform.kubectl("get", "pods", "-o", "name")).strip() == "pod/web"
+    assert (
+        json.loads(await platform.kubectl("get", "pod", "web", "-o", "json"))["spec"]["containers"][0]["name"] == "main"
+    )
+    assert "web" in await platform.kubectl("get", "pods", "-A", "-l", "app=web")
+    assert "No resources found" in await platform.kubectl("get", "pods", "-l", "app=other")
+    assert "web" in await platform.kubectl("get", "pods", "--field-selector=metadata.name=web")
+    assert 'pods "gone" not found' in await platform.kubectl("get", "pod", "gone", ok=False)
+
+
+async def test_get_watches(platform: Platform) -> None:
+    await platform.client.create(POD, pod("first"))
+    process = await platform.start_kubectl("get", "pods", "--watch")
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            assert b"NAME" in await process.stdout.readline()
+            assert b"first" in await process.stdout.readline()
+            await platform.client.create(POD, pod("second"))
+            assert b"second" in await process.stdout.readline()
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_describe_logs_and_delete(platform: Platform) -> None:
+    obj = pod("web")
+    obj["spec"]["nodeName"] = "here"
+    await platform.client.create(POD, obj)
+    described = await platform.kubectl("describe", "pod", "web")
+    assert "Name:" in described
+    assert "styr.dev/host" in described
+    assert rows(await platform.kubectl("logs", "web"))[2] == ["default/web", "line", "2"]
+    assert 'pod "web"' in await platform.kubectl("delete", "pod", "web", "--grace-period=0", "--force")
+    with pytest.raises(NotFound):
+        await platform.client.get(POD, "web", "default")
+
+
+async def test_delete_waits_and_selects(platform: Platform) -> None:
+    for name in ("a", "b", "c"):
+        obj = config_map(name)
+        obj["metadata"]["labels"] = {"keep": str(name == "c")}
+        await platform.client.create(CONFIG_MAP, obj)
+    await platform.kubectl("delete", "configmap", "-l", "keep=False")
+    assert [obj["metadata"]["name"] for obj in (await platform.client.list(CONFIG_MAP, "default")).items] == ["c"]
+
+
+async def test_label_annotate_and_patch(platform: Platform) -> None:
+    await platform.client.create(CONFIG_MAP, config_map("one", a="1"))
+    await platform.kubectl("label", "configmap", "one", "tier=gold")
+    await platform.kubectl("annotate", "cm", "one", "note=hello there")
+    await platform.kubectl("patch", "cm", "one", "--type=merge", "-p", '{"data":{"b":"2"}}')
+    await platform.kubectl("patch", "cm", "one", "--type=json", "-p", '[{"op":"remove","path":"/data/a"}]')
+    await platform.kubectl("patch", "cm", "one", "-p", '{"data":{"c":"3"}}')
+    found = await platform.client.get(CONFIG_MAP, "one", "default")
+    assert found["metadata"]["labels"] == {"tier": "gold"}
+    assert found["metadata"]["annotations"] == {"note": "hello there"}
+    assert found["data"] == {"b": "2", "c": "3"}
+
+
+async def test_create_apply_and_replace(platform: Platform) -> None:
+    manifest = json.dumps(config_map("one", a="1"))
+    assert "created" in await platform.kubectl("create", "-f", "-", stdin=manifest)
+    assert "AlreadyExists" in await platform.kubectl("create", "-f", "-", stdin=manifest, ok=False)
+    manifest = json.dumps(config_map("two", a="1"))
+    assert "created" in await platform.kubectl("apply", "-f", "-", stdin=manifest)
+    changed = json.dumps(config_map("two", b="2"))
+    assert "configured" in await platform.kubectl("apply", "-f", "-", stdin=changed)
+    assert "unchanged" in await platform.kubectl("apply", "-f", "-", stdin=changed)
+    assert (await platform.client.get(CONFIG_MAP, "two", "default"))["data"] == {"b": "2"}
+    await platform.kubectl("replace", "-f", "-", stdin=json.dumps(config_map("two", c="3")))
+    assert (await platform.client.get(CONFIG_MAP, "two", "default"))["data"] == {"c": "3"}
+
+
+async def test_unknown_fields_and_wrong_types_are_named(platform: Platform) -> None:
+    odd = pod("odd")
+    odd["spec"]["containers"][0]["imagee"] = "x"
+    text = await platform.kubectl("create", "-f", "-", "--validate=strict", stdin=json.dumps(odd), ok=False)
+    assert "imagee" in text
+    wrong = pod("wrong")
+    wrong["spec"]["containers"][0]["command"] = "not a list"
+    text = await platform.kubectl("create", "--validate=false", "-f", "-", stdin=json.dumps(wrong), ok=False)
+    assert "command" in text
+    with pytest.raises(NotFound):
+        await platform.client.get(POD, "wrong", "default")
+
+
+async def test_custom_resources(platform: Platform) -> None:
+    await platform.kubectl("create", "-f", "-", stdin=json.dumps(WIDGETS))
+    await platform.kubectl("wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=20s")
+    await platform.kubectl("apply", "-f", "-", stdin=json.dumps(widget("w", size=3)))
+    header, row = rows(await platform.kubectl("get", "wd"))
+    assert header == ["NAME", "SIZE", "AGE"]
+    assert row[:2] == ["w", "3"]
+    assert "w" in await platform.kubectl("get", "toys")
+    assert "Colour:" in await platform.kubectl("describe", "widget", "w")
+    assert (await platform.client.get(WIDGET, "w", "default"))["spec"] == {"size": 3, "colour": "red"}
+    text = await platform.kubectl("create", "-f", "-", stdin=json.dumps(widget("bad", size=0)), ok=False)
+    assert "spec.size" in text
+    await platform.kubectl("delete", "crd", "widgets.example.com")
+    with pytest.raises(NotFound):
+        await platform.client.get(CRD, "widgets.example.com")
+
+
+async def test_explain_api_resources_and_version(platform: Platform) -> None:
+    listed = await platform.kubectl("api-resources", "--no-headers")
+    assert "deployments" in listed
+    assert "po" in listed.split()
+    assert "v1" in (await platform.kubectl("api-versions")).split()
+    assert "Server Version" in await platform.kubectl("version")
+    assert "replicas" in await platform.kubectl("explain", "deployment.spec")
+
+
+async def test_auth(platform: Platform) -> None:
+    assert (await platform.kubectl("auth", "can-i", "create", "pods")).startswith("yes")
+    ann = platform.kubeconfig_ann
+    assert (await platform.kubectl("auth", "can-i", "create", "pods", who=ann, ok=False)).startswith("no")
+    assert "ann" in await platform.kubectl("auth", "whoami", who=ann)
+    text = await platform.kubectl("get", "pods", who=ann, ok=False)
+    assert (
+        'pods is forbidden: User "ann" cannot list resource "pods" in API group "" in the namespace "default"' in text
+    )
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "ann", "namespace": "default"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "ann"}],
+    }
+    await platform.kubectl("create", "-f", "-", stdin=json.dumps(binding))
+    assert "No resources found" in await platform.kubectl("get", "pods", who=ann)
+    assert "yes" in await platform.kubectl("auth", "can-i", "list", "pods", who=ann)
+
+
+async def test_ten_megabytes_are_refused_in_words(platform: Platform) -> None:
+    text = await platform.kubectl(
+        "create", "-f", "-", stdin=json.dumps(config_map("big", a="x" * 10_000_000)), ok=False
+    )
+    assert "Request entity too large" in text or "RequestEntityTooLarge" in text
