@@ -17,7 +17,18 @@ from styr.delivery.kinds import APP_LABEL, RELEASE_LABEL
 from styr.kinds import meta, selectors
 from styr.kinds.errors import AlreadyExists, Conflict, NotFound
 from styr.kinds.meta import Key
-from styr.kinds.resources import APP, DEPLOYMENT, EVENT, GATEWAY, HTTP_ROUTE, POD, RELEASE, Object, Resource
+from styr.kinds.resources import (
+    APP,
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    EVENT,
+    GATEWAY,
+    HTTP_ROUTE,
+    POD,
+    RELEASE,
+    Object,
+    Resource,
+)
 from styr.kinds.seams import ArmCounters, RouteCounters
 from styr.kit import http
 from tests.delivery.streams import BOUNDS, Version, arm, poisson
@@ -316,6 +327,11 @@ class Stage:
                     "containerStatuses": [{"name": "app", "state": waiting, "lastState": ended}],
                 },
             }
+        ready = bool(status.get("availableReplicas"))
+        self.api.kept[(ENDPOINT_SLICE.plural, "default", f"{name}-x")] = {
+            "metadata": {"name": f"{name}-x", "namespace": "default", "labels": {objects.SERVICE_LABEL: name}},
+            "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}] if ready else [],
+        }
         self.api.put_status(DEPLOYMENT, name, "default", status)
 
     def _users(self) -> None:

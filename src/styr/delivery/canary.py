@@ -6,7 +6,6 @@ record before it acts on a decision. Lost with the process, it is made again fro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from styr.delivery.evidence import Arm, Reading, Tick, difference
 from styr.delivery.judge import Parameters, State, Verdict
 from styr.delivery.kinds import Settings
 from styr.delivery.record import Decision, Record
+from styr.kinds.seams import RouteCounters
 
 PERIOD = 1.0
 """Seconds between two readings."""
@@ -187,6 +187,7 @@ def rate(before: tuple[float, int] | None, now: tuple[float, int]) -> float | No
     return (now[1] - before[1]) / (now[0] - before[0])
 
 
-def requests(counters: Mapping[str, Any]) -> int:
-    """All final responses of a reading's arms."""
-    return sum(sum(arm.responses.values()) for arm in counters.values())
+def requests(counters: RouteCounters, arm: str) -> int:
+    """All final responses of one arm so far."""
+    found = counters.arms.get(arm)
+    return sum(found.responses.values()) if found else 0

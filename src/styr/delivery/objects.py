@@ -11,6 +11,7 @@ from styr.kinds.resources import CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, SERVICE, Ob
 
 GATEWAY = ("styr-system", "styr")
 PORT = 8080
+SERVICE_LABEL = "kubernetes.io/service-name"
 START_DEADLINE = 60
 """Seconds a new release has to listen."""
 
@@ -127,6 +128,15 @@ def available(deployment: Mapping[str, Any] | None, replicas: int) -> bool:
     status = deployment.get("status") or {}
     current = int(status.get("observedGeneration", 0)) >= int(meta.metadata(deployment).get("generation", 0))
     return current and int(status.get("availableReplicas", 0)) >= max(1, replicas)
+
+
+def reachable(slices: Sequence[Mapping[str, Any]]) -> bool:
+    """Does an EndpointSlice of its Service name a ready endpoint? Only then may a route give it a request."""
+    return any(
+        endpoint.get("addresses") and (endpoint.get("conditions") or {}).get("ready") is not False
+        for one in slices
+        for endpoint in one.get("endpoints") or ()
+    )
 
 
 _CANNOT_START = {

@@ -41,7 +41,6 @@ from styr.delivery.scene import (
     look,
     promote,
     refuse,
-    replicas,
     time_of,
     times_of,
     update,
@@ -54,6 +53,7 @@ from styr.kinds.resources import (
     CONFIG_MAP,
     CRD,
     DEPLOYMENT,
+    ENDPOINT_SLICE,
     GATEWAY,
     HTTP_ROUTE,
     POD,
@@ -116,8 +116,7 @@ class Rollout:
         await give(scene, 0)
         await self._measure(scene, candidate)
         name = meta.name(candidate)
-        deployment = scene.context.get(DEPLOYMENT, meta.key(candidate))
-        if objects.available(deployment, replicas(scene, candidate)):
+        if scene.serves(candidate):
             await update(scene, candidate, {"phase": "Smoke", "verdict": "Checking it on its own address."})
             return After(0.0)
         reason, pod = objects.cannot_start(scene.pods(name))
@@ -165,7 +164,7 @@ class Rollout:
             scene.settings,
             reading(counters, meta.name(candidate), stable),
             warmed,
-            self._rate(scene, candidate, canaries.requests(counters.arms)),
+            self._rate(scene, candidate, canaries.requests(counters, stable)),
             clock.monotonic(),
             rfc3339(clock.time()),
         )
@@ -264,8 +263,7 @@ class Rollout:
             return await refuse(
                 scene, stable, "NothingToGoBackTo", "there is no earlier promoted release to go back to"
             )
-        deployment = scene.context.get(DEPLOYMENT, meta.key(previous))
-        if objects.available(deployment, replicas(scene, previous)):
+        if scene.serves(previous):
             await write(scene, [(meta.name(previous), 100), (meta.name(stable), 0)])
             said = f"Taken back by hand; {meta.name(previous)} has all traffic again"
             verdict = by_hand(said, meta.annotations(stable)[ROLLBACK_ANNOTATION])
@@ -292,22 +290,25 @@ class Rollout:
 
     async def _pace(self, scene: Scene) -> None:
         """Between releases: how many requests the app has had, once a minute, to know its rate when the next one comes."""
-        uid = meta.uid(scene.app)
+        assert scene.cast.stable is not None
+        uid = meta.uid(scene.cast.stable)
         if uid not in self._seen or scene.now - self._seen[uid][0] >= _PACE_SECONDS:
             counters = await self._traffic.read(scene.key.namespace, scene.key.name)
             if counters is not None:
-                self._seen[uid] = (scene.now, canaries.requests(counters.arms))
+                self._seen[uid] = (scene.now, canaries.requests(counters, name_of(scene.cast.stable)))
 
     async def _measure(self, scene: Scene, candidate: Object) -> RouteCounters | None:
         """A reading; the first one for this candidate is where the app's rate is measured from."""
         counters = await self._traffic.read(scene.key.namespace, scene.key.name)
         if counters is not None:
-            self._seen.setdefault(meta.uid(candidate), (scene.now, canaries.requests(counters.arms)))
+            stable = name_of(scene.cast.stable)
+            self._seen.setdefault(meta.uid(candidate), (scene.now, canaries.requests(counters, stable)))
         return counters
 
     def _rate(self, scene: Scene, candidate: Object, requests: int) -> float | None:
         """Requests per second of late; since the candidate came if nothing else is known."""
-        found = (self._seen.get(meta.uid(one)) for one in (scene.app, candidate))
+        known = (scene.cast.stable, candidate)
+        found = (self._seen.get(meta.uid(one)) for one in known if one)
         return next((rate for one in found if (rate := canaries.rate(one, (scene.now, requests))) is not None), None)
 
     async def _known(self, scene: Scene, candidate: Object) -> Canary | None:
@@ -368,6 +369,13 @@ def _app_of(obj: Object, _context: Context) -> Iterable[Key]:
     return (Key(meta.namespace(obj), app),) if app and RELEASE_LABEL in meta.labels(obj) else ()
 
 
+def _app_of_slice(obj: Object, context: Context) -> Iterable[Key]:
+    """EndpointSlices carry the name of the Service, which is the release's."""
+    key = Key(meta.namespace(obj), meta.labels(obj).get(objects.SERVICE_LABEL, ""))
+    release = context.get(RELEASE, key)
+    return _app_of_release(release, context) if release else ()
+
+
 def _app_of_release(obj: Object, _context: Context) -> Iterable[Key]:
     app = (obj.get("spec") or {}).get("app")
     return (Key(meta.namespace(obj), str(app)),) if app else ()
@@ -389,6 +397,7 @@ def controllers(traffic: TrafficSource, fetch: smoke.Fetch = smoke.fetch) -> lis
             Watch(DEPLOYMENT, _app_of),
             Watch(POD, _app_of),
             Watch(GATEWAY, _every_app),
+            Watch(ENDPOINT_SLICE, _app_of_slice),
         ),
         workers=8,
     )

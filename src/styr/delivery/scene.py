@@ -18,7 +18,7 @@ from styr.delivery.kinds import APP_LABEL, RELEASE_LABEL, ROLLBACK_ANNOTATION, S
 from styr.kinds import conditions, meta, selectors
 from styr.kinds.errors import ApiError
 from styr.kinds.pods import is_ready, resolve_port
-from styr.kinds.resources import APP, HTTP_ROUTE, POD, RELEASE, Object
+from styr.kinds.resources import APP, DEPLOYMENT, ENDPOINT_SLICE, HTTP_ROUTE, POD, RELEASE, Object
 from styr.kit.clock import parse_rfc3339
 from styr.kit.log import Log
 
@@ -50,6 +50,13 @@ class Scene:
     @property
     def now(self) -> float:
         return self.context.clock.monotonic()
+
+    def serves(self, release: Object) -> bool:
+        """All its pods are available, and its Service leads to them."""
+        deployment = self.context.get(DEPLOYMENT, meta.key(release))
+        selector = selectors.from_labels({objects.SERVICE_LABEL: meta.name(release)})
+        slices = self.context.list(ENDPOINT_SLICE, self.key.namespace, selector)
+        return objects.available(deployment, replicas(self, release)) and objects.reachable(slices)
 
     def pods(self, name: str) -> list[Object]:
         return self.context.list(POD, self.key.namespace, selectors.from_labels({RELEASE_LABEL: name}))
