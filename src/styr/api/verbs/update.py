@@ -6,6 +6,7 @@ from styr.api.call import Call, respond
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
 from styr.api.verbs import change
+from styr.kinds.errors import BadRequest
 from styr.kinds.transport import Response
 
 
@@ -21,6 +22,10 @@ async def update(call: Call) -> Response:
                     "message": "Invalid value: 0x0: must be specified for an update",
                 }
             ]
+        )
+    if new["metadata"].get("name", call.name) != call.name:
+        raise BadRequest(
+            f"the name of the object ({new['metadata']['name']}) does not match the name on the URL ({call.name})"
         )
     dry_run = call.dry_run
 
