@@ -46,7 +46,9 @@ def command(release: str, folder: Folder, namespace: str, output: str) -> None:
     status = found.get("status") or {}
     if not text:
         sentence = status.get("verdict") or f"{release} is {status.get('phase', 'Pending')}: nothing was judged yet."
-        click.echo(json.dumps({"release": release, "sentence": sentence, "agrees": None}) if output == "json" else sentence)
+        click.echo(
+            json.dumps({"release": release, "sentence": sentence, "agrees": None}) if output == "json" else sentence
+        )
         return
     try:
         explanation = why.explain(record.loads(text))

@@ -5,6 +5,7 @@ Works from what is on disk, so it also ends the pods and the Envoy of a control 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -30,12 +31,13 @@ def stop(folder: Folder, *, keep_apps: bool) -> list[str]:
 
 
 def stop_apps(folder: Folder) -> list[str]:
-    """Ends Envoy and every pod that the folder's records name, by pid and start time."""
+    """Ends Envoy and every pod that the folder's records name, by pid and start time. Traffic first: nobody is sent to an
+    app that is going."""
     from styr.gateway.envoy import stop_envoy
-    from styr.node.runtimes.process import stop_all
+    from styr.node.shutdown import stop_pods
 
     stopped = ["Envoy"] if stop_envoy(folder.path) else []
-    ended = stop_all(folder.path)
+    ended = asyncio.run(stop_pods(folder.path))
     return stopped + ([f"{ended} pod{'s' if ended != 1 else ''}"] if ended else [])
 
 

@@ -10,30 +10,39 @@ SIGKILL would: the next start adopts them.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
+from styr.api import http, pki
+from styr.api.authn import ADMIN, Authenticator, load_or_create_token
+from styr.api.server import ApiServer
+from styr.api.store.commit import Store
+from styr.api.store.sqlite import StoreError
 from styr.client.client import Client
 from styr.client.controller import Manager
 from styr.client.transport import InProcessTransport
+from styr.delivery import kinds as delivery_kinds
+from styr.gateway import kinds as gateway_kinds
+from styr.gateway.envoy import recorded
+from styr.gateway.protos import GatewayError
 from styr.kinds import meta
-from styr.kinds.errors import NotFound
+from styr.kinds.errors import NotFound, Unavailable
 from styr.kinds.resources import CRD, GATEWAY, GATEWAY_CLASS, Object, Resource
+from styr.kinds.seams import LogOptions
 from styr.kinds.transport import User
 from styr.kit.clock import SystemClock
 from styr.kit.files import make_private
 from styr.kit.log import Log, setup
-from styr.plane.folder import Folder, process_start
-
-if TYPE_CHECKING:
-    from styr.api.server import ApiServer
-    from styr.plane.capabilities import Parts
+from styr.kit.tasks import Tasks
+from styr.plane.capabilities import Parts, all_controllers, build
+from styr.plane.down import stop_apps
+from styr.plane.folder import Folder, State, process_start
 
 log = Log("styr.plane")
 
@@ -49,7 +58,7 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Ports: None is "the one of last time, else the default", 0 "a free one". """
+    """Ports: None is "the one of last time, else the default", 0 "a free one"."""
 
     folder: Folder
     gateway_port: int | None = None
@@ -78,6 +87,144 @@ def choose_port(asked: int | None, last: int, default: int, option: str) -> int:
         raise StartError(
             f"Port {wanted} on 127.0.0.1 is {why}. Free it, or choose another: `styr up {option} PORT` (0 for any free one)."
         ) from None
+
+
+async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Runs the platform until SIGINT or SIGTERM. `announce` gets the lines for people once it is ready. Raises
+    `FolderError`, `StartError`, OSError."""
+    loop = asyncio.get_running_loop()
+    asked: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def ask(number: signal.Signals) -> None:
+        if not asked.done():
+            asked.set_result(number)
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(each, ask, each)
+    # What is only needed by others is collected now: later collections look at less.
+    gc.freeze()
+    async with AsyncExitStack() as stack:
+        await Plane(settings, stack).start(announce)
+        number = await asked
+        log.info("stopping", signal=number.name)
+    if number is signal.SIGINT:
+        announce("Stopping the apps too (SIGTERM would leave them running) ...")
+        await asyncio.to_thread(stop_apps, settings.folder)
+
+
+class Plane:
+    """One control plane. Everything it starts is pushed on `stack`, which stops it in the other order."""
+
+    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+        self.settings = settings
+        self.folder = settings.folder
+        self.clock = SystemClock()
+        self.random = random.SystemRandom()
+        self._stack = stack
+        self._parts: Parts | None = None
+
+    async def start(self, announce: Callable[[str], None]) -> None:
+        self.folder.open()
+        self._stack.callback(self.folder.close)
+        make_private(self.folder.log.parent)
+        setup()
+        last = self.folder.state()
+        api_port = choose_port(self.settings.api_port, last.api_port, 0, "--api-port")
+        server, client = await self._api()
+        parts = build(
+            client,
+            self.folder,
+            node_name=self.settings.node_name,
+            gateway_port=self._gateway_port(last.gateway_port),
+            clock=self.clock,
+            rng=self.random,
+        )
+        self._parts = parts
+        server.mount("/git", parts.source.handler)
+        await self._definitions(client, parts)
+        await self._run(client, parts)
+        port = await self._listen(server, api_port)
+        state = self.folder.write_state(
+            api_port=port, gateway_port=parts.gateway.port, pid=os.getpid(), start=process_start(os.getpid())
+        )
+        announce(ready_text(self.folder, state))
+
+    def _logs(self, namespace: str, name: str, uid: str, options: LogOptions) -> AsyncIterator[bytes]:
+        """The server is made before the node, which needs a client of the server."""
+        if self._parts is None:
+            raise Unavailable("the node is starting")
+        return self._parts.node.logs(namespace, name, uid, options)
+
+    def _gateway_port(self, last: int) -> int:
+        """An Envoy that was left running holds the last port itself; only another port must be free."""
+        asked = self.settings.gateway_port
+        if last and asked in (None, last) and recorded(self.folder.path / "envoy") is not None:
+            return last
+        return choose_port(asked, last, DEFAULT_GATEWAY_PORT, "--port")
+
+    async def _api(self) -> tuple[ApiServer, Client]:
+        try:
+            store = Store.open(self.folder.path / "store.db", self.clock)
+        except StoreError as error:
+            raise StartError(str(error)) from None
+        self._stack.push_async_callback(store.close)
+        server = ApiServer(store, clock=self.clock, random=self.random, logs=self._logs)
+        await server.start()
+        return server, Client(InProcessTransport(server, PLANE), user_agent="styr")
+
+    async def _definitions(self, client: Client, parts: Parts) -> None:
+        """The kinds and objects that the capabilities bring; written only when they differ."""
+        for definition in (*gateway_kinds.crds(), *delivery_kinds.CRDS):
+            await ensure(client, CRD, definition)
+        for obj in gateway_kinds.default_objects(parts.gateway.port):
+            await ensure(client, GATEWAY_CLASS if obj["kind"] == GATEWAY_CLASS.kind else GATEWAY, obj)
+
+    async def _run(self, client: Client, parts: Parts) -> None:
+        manager = Manager(client, self.clock, self.random)
+        for controller in all_controllers(parts):
+            manager.add(controller)
+        tasks = await self._stack.enter_async_context(Tasks("plane"))
+        await parts.source.start()
+        self._stack.push_async_callback(parts.source.stop)
+        await parts.node.start()
+        self._stack.push_async_callback(parts.node.stop)
+        tasks.spawn(manager.run(), name="controllers")
+        await manager.synced()
+        self._stack.push_async_callback(parts.gateway.stop)
+        tasks.spawn(self._gateway(parts), name="gateway")
+
+    async def _gateway(self, parts: Parts) -> None:
+        """Beside everything else: the API is of use before Envoy is up. Its errors stand on the Gateway's status too."""
+        try:
+            await parts.gateway.start()
+        except GatewayError as error:
+            log.error("the gateway does not start; apps cannot be reached", reason=str(error))
+
+    async def _listen(self, server: ApiServer, port: int) -> int:
+        try:
+            certificates = pki.ensure(self.folder.path / "pki", self.clock)
+            token = load_or_create_token(self.folder.token)
+            listener = await http.serve(
+                server,
+                port=port,
+                tls=certificates.context(),
+                authenticate=Authenticator({token: ADMIN}),
+            )
+        except (pki.PkiError, http.PortTaken) as error:
+            raise StartError(str(error)) from None
+        self._stack.push_async_callback(listener.close)
+        pki.kubeconfig(
+            self.folder.kubeconfig, server=f"https://127.0.0.1:{listener.port}", ca=certificates.ca, token=token
+        )
+        return listener.port
+
+
+def ready_text(folder: Folder, state: State) -> str:
+    return (
+        f"Styr is up.  Apps: http://APP.localhost:{state.gateway_port}   API: https://127.0.0.1:{state.api_port}\n"
+        f"Data folder: {folder.path}   kubectl --kubeconfig {folder.kubeconfig} get pods\n"
+        "Deploy: cd my-app && styr link && git push styr main"
+    )
 
 
 async def ensure(client: Client, resource: Resource, wanted: Object) -> None:

@@ -71,7 +71,7 @@ class Demo:
         self.report = Report()
         self.version = 1
 
-    async def step(self, name: str, title: str, action: Callable[[], Awaitable[Outcome]], *, canary: str = "") -> None:
+    async def step(self, name: str, title: str, action: Callable[[], Awaitable[Outcome]], *, canary: str = "") -> bool:
         """Runs one action and books the traffic that passed meanwhile. `canary` is the version whose failures are expected
         while it is judged; any other failure breaks the promise of every step."""
         self.timeline.title(title)
@@ -101,6 +101,8 @@ class Demo:
             self.timeline.say(
                 f"{step.requests} requests meanwhile, {step.failed_requests} failed ({outside} outside the canary)"
             )
+
+        return step.ok
 
     def _tally(self) -> Tally:
         return self.load.tally.copy() if self.load else Tally()
@@ -267,11 +269,9 @@ async def run_demo(timeline: Timeline, *, keep: bool, rate: float) -> Report:
 
 
 async def _all_steps(demo: Demo) -> None:
-    await demo.step("start", "Start the platform", demo.start)
-    if not demo.report.steps[-1].ok:
+    if not await demo.step("start", "Start the platform", demo.start):
         return
-    await demo.step("first", "Push an app for the first time", demo.first)
-    if not demo.report.steps[-1].ok:
+    if not await demo.step("first", "Push an app for the first time", demo.first):
         return
     await demo.step("good", "Push a good version", demo.good)
     await demo.step("failing-tests", "Push a version whose tests fail", demo.failing_tests)
