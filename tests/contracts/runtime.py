@@ -83,7 +83,8 @@ class RuntimeContract:
         await until(lambda: launch.log.exists() and launch.log.read_text() == "up\n")
         runtime.terminate(handle)
         end = await asyncio.wait_for(runtime.wait(handle, launch.exit), 20)
-        assert (end.code, launch.log.read_text()) == (3, "up\nbye\n")
+        assert end.code == 3
+        assert launch.log.read_text().endswith("bye\n")
 
     async def test_kill_ends_all_that_it_left_behind(self, runtime: Runtime, tmp_path: Path) -> None:
         script = "trap '' TERM; (setsid sh -c 'trap \"\" TERM; echo $$ > child; sleep 1000' &) ; sleep 1000"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 from styr.kinds.pods import PORTS_ANNOTATION
@@ -176,3 +177,20 @@ async def test_an_app_that_never_listens_is_told(tmp_path: Path) -> None:
         found = await w.until("n", lambda p: "nothing listens" in condition(p, "Ready").get("message", ""))
         assert "containerPort 8080" in condition(found, "Ready")["message"]
         assert not is_ready(found)
+
+
+async def test_a_port_that_was_taken_is_replaced_at_the_next_start(tmp_path: Path) -> None:
+    script = "echo $PORT; while ! test -e $HOME/go; do sleep 0.02; done; exit 1"
+    async with world(tmp_path) as w:
+        await w.run("p", *shell(script), container=PORTS, spec={"restartPolicy": "Always"})
+        found = await w.until("p", w.log)
+        port = int(w.log(found))
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", port))
+            other.listen()
+            (w.pod_folder(found) / "work" / "web" / "go").touch()
+            found = await w.until("p", lambda p: w.log(p, number=1))
+            new = int(w.log(found, number=1))
+            assert new != port
+            assert json.loads(found["metadata"]["annotations"][PORTS_ANNOTATION]) == {"8080": new}
+            assert w.api.events("PortTaken")

@@ -219,7 +219,7 @@ async def world(folder: Path, api: Api | None = None, **options: Any) -> AsyncIt
     """A running node; at the end every pod is removed."""
     api, clock = api or Api(), JumpClock()
     options = {"drain": 0.05, **options}
-    node = Node(api, name="n1", data_dir=folder, clock=clock, random=random.Random(1), **options)  # type: ignore[arg-type]
+    node = Node(api, name="n1", data_dir=folder, clock=clock, random=random.Random(), **options)  # type: ignore[arg-type]
     await node.start()
     serving = asyncio.create_task(api.serve(node))
     made = World(folder, api, clock, node)

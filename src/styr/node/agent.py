@@ -27,9 +27,9 @@ from styr.kit.tasks import Tasks
 from styr.node import registration
 from styr.node.logs import FileLogs
 from styr.node.pod import DRAIN, PodWorker
-from styr.node.record import load
 from styr.node.runtimes.base import Runtime
 from styr.node.runtimes.process import ProcessRuntime
+from styr.node.shutdown import stop_pod
 
 if TYPE_CHECKING:
     from styr.client.client import Client
@@ -112,23 +112,8 @@ class Node:
             self._workers.pop(worker.uid, None)
 
     async def _end_orphan(self, folder: Path) -> None:
-        record = load(folder / "state.json")
-        handles = [c.handle for c in record.running() if c.handle is not None] if record else []
-        log.info("ending a pod whose object is gone", pod=record.name if record else folder.name)
-        for handle in handles:
-            self._runtime.terminate(handle)
-        ends = [asyncio.ensure_future(self._runtime.wait(handle, folder / "exit")) for handle in handles]
-        timer = asyncio.ensure_future(self._clock.sleep(ORPHAN_GRACE))
-        try:
-            if ends:
-                both: set[asyncio.Future[Any]] = {asyncio.gather(*ends), timer}
-                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            for handle in handles:
-                await self._runtime.kill(handle, folder)
-        finally:
-            for task in (timer, *ends):
-                task.cancel()
-        await self._runtime.sweep(folder)
+        log.info("ending a pod whose object is gone", uid=folder.name)
+        await stop_pod(self._runtime, folder, ORPHAN_GRACE)
         await asyncio.to_thread(shutil.rmtree, folder, True)
 
     # the machine itself

@@ -139,6 +139,19 @@ class PodWorker:
             patch = {"metadata": {"uid": self.uid, "annotations": {PORTS_ANNOTATION: table}}}
             self.update(await self._context.patch(POD, self.pod, patch))
 
+    async def _keep_ports(self, spec: Mapping[str, Any]) -> None:
+        """A restart keeps its ports, unless another program has taken one meanwhile: then the app could never listen."""
+        if not self.record.container(spec["name"]).attempted or self.pod["spec"].get("hostNetwork"):
+            return
+        for port in spec.get("ports") or ():
+            number = str(port["containerPort"])
+            old = self.record.ports.get(number)
+            if old is not None and port.get("protocol", "TCP") == "TCP" and not can_listen(old):
+                del self.record.ports[number]
+                message = f"port {old} of containerPort {number} is taken by another program; the pod gets a new one"
+                await self._context.event(self.pod, "Warning", "PortTaken", message)
+        await self._give_ports()
+
     # living
 
     async def _pass(self) -> float | None:
@@ -157,6 +170,7 @@ class PodWorker:
             await self._stop_all(self._grace())
             return 0.0
         for spec in todo.start:
+            await self._keep_ports(spec)
             await self.containers.start(spec)
         if todo.over:
             await self._stop_all(self._grace())
@@ -299,6 +313,17 @@ def free_port(random: Random, taken: set[int]) -> int:
             taken.add(number)
             return number
     raise OSError("no free port on 127.0.0.1 after 100 tries; `ss -tln` shows who has them")
+
+
+def can_listen(number: int) -> bool:
+    """Nobody else listens there (connections that only linger are no hindrance)."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", number))
+        except OSError:
+            return False
+        return True
 
 
 def _ephemeral_low() -> int:

@@ -1,6 +1,6 @@
 """`styr down`: ends every pod of a data folder from what is on disk, with or without a control plane.
 
-Called by `plane.down`. Calls the runtime and the records of `pod.py`. Changes no object of the API: the next start finds the
+Called by `plane.down`, and by `agent.py` for pods whose object is gone. Calls the runtime and the records of `pod.py`. Changes no object of the API: the next start finds the
 containers ended and starts them again.
 """
 
@@ -23,7 +23,7 @@ async def stop_pods(data_dir: Path, *, grace: float = GRACE, runtime: Runtime | 
     if not folders:
         return 0
     runtime = runtime or ProcessRuntime()
-    return sum(await asyncio.gather(*(_stop(runtime, folder, grace) for folder in folders)))
+    return sum(await asyncio.gather(*(stop_pod(runtime, folder, grace) for folder in folders)))
 
 
 def _folders(data_dir: Path) -> list[Path]:
@@ -31,7 +31,8 @@ def _folders(data_dir: Path) -> list[Path]:
     return sorted(pods.iterdir()) if pods.is_dir() else []
 
 
-async def _stop(runtime: Runtime, folder: Path, grace: float) -> bool:
+async def stop_pod(runtime: Runtime, folder: Path, grace: float) -> bool:
+    """Whether anything of it ran. The folder stays."""
     record = load(folder / "state.json")
     handles: list[tuple[Handle, Path]] = []
     for container in record.running() if record else ():
