@@ -75,6 +75,8 @@ def test_other_processes_are_told():
         ({"pyproject.toml": "[tool.styr]\ncomand = 'x'\n"}, "unknown key 'comand'"),
         ({"pyproject.toml": "[tool.styr]\ncommand = 3\n"}, "must be one line of text"),
         ({"pyproject.toml": "[tool.styr]\nsmoke = 'health'\n"}, "smoke is a path"),
+        ({"Procfile": "web: " + "x" * 10_000}, "10,000 characters"),
+        ({"pyproject.toml": "[tool.styr]\nsmoke = '/a b'\n"}, "smoke is a path"),
         ({"pyproject.toml": "[project]\ndependencies = 'x'\n", "main.py": ""}, "must be a list"),
         ({"poetry.lock": "", "main.py": ""}, "poetry export"),
         ({"requirements.txt": "-e .\n", "main.py": ""}, "without -e"),

@@ -90,3 +90,11 @@ def test_collection(images: Images):
     assert images.resolve(reference("a", old)) is None
     left = {path.name for path in images.layers.iterdir() if path.is_dir()}
     assert left == {"deps-kept", "app-kept", "app-young", "deps-recent"}
+
+
+def test_the_cache_is_bounded(images: Images):
+    (images.cache / "uv").mkdir()
+    (images.cache / "uv" / "wheel").write_bytes(b"x" * 1000)
+    assert not images.trim_cache(1000)
+    assert images.trim_cache(999)
+    assert list(images.cache.iterdir()) == []

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 from styr.client.controller import Manager
-from styr.delivery import landing
+from styr.delivery import hook, landing
 from styr.delivery.push import Rejected, Update, choose, progress
 from styr.delivery.report import Flood, Report, clean
 from styr.kinds import meta
@@ -230,3 +232,46 @@ async def test_the_dialect():
     await report.detail("two\nthree")
     await report.outcome("Four\nfive")
     assert "".join(lines) == "-----> One\n       two\n       three\n=====> Four\n       five\n"
+
+
+async def test_a_full_disk_refuses_the_push_and_nothing_else(world: World, monkeypatch: pytest.MonkeyPatch):
+    user = await world.repository(PLAIN)
+
+    def full(*_: object, **__: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.source.images, "write", full)
+        code, out = await user.run("push", world.url(), "main")
+    assert code != 0
+    assert "the disk of the machine is full" in out
+    assert world.tip() == ""
+    await user.git("push", "-o", "detach", world.url(), "main")
+    assert len(world.releases()) == 1
+
+
+async def test_the_control_plane_stops_during_a_push(world: World):
+    user = await world.repository({"main.py": "", "pyproject.toml": '[tool.styr]\ntest = "exec sleep 60"\n'})
+    process = await user.start("push", world.url(), "main")
+    await until(lambda: [name for name in world.api.running_pods() if "-test-" in name], "the test pod")
+    await world.source.stop()
+    out = (await process.communicate())[0].decode()
+    assert process.returncode != 0, out
+    assert "the control plane stopped during this push; nothing was changed" in out
+    assert world.tip() == ""
+    assert world.api.running_pods() == []
+
+
+async def test_the_hook_refuses_when_its_other_end_is_killed(world: World, tmp_path: Path):
+    """As SIGKILL of the control plane leaves it: no answer ever comes, the socket closes."""
+    ours, theirs = socket.socketpair()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-IS", hook.__file__, "pre-receive",
+        env={"STYR_HOOK_FD": str(theirs.fileno())}, pass_fds=[theirs.fileno()],
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    theirs.close()
+    ours.close()
+    out, _ = await process.communicate(b"old new refs/heads/main\n")
+    assert process.returncode == 1
+    assert b"the control plane stopped during this push" in out

@@ -113,6 +113,8 @@ class Builder:
     limits: Limits
     uv: str | None
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    installing: int = 0
+    """Builds that use the cache of downloads now."""
     _interpreters: list[Interpreter] | None = None
 
     # Python
@@ -187,7 +189,11 @@ class Builder:
                 settings,
                 self._tools(interpreter, settings),
             )
-            ended = await self._run(step, report)
+            self.installing += 1
+            try:
+                ended = await self._run(step, report)
+            finally:
+                self.installing -= 1
             if ended.code != 0:
                 reason = f"exit code {ended.code}" if ended.code is not None else ended.reason
                 raise BuildError(
@@ -285,7 +291,7 @@ class Builder:
 
         def remember(line: str) -> None:
             nonlocal summary
-            summary = next((found[1] for pattern in _SUMMARIES if (found := pattern.match(line))), summary)
+            summary = next((found[1][:500] for pattern in _SUMMARIES if (found := pattern.match(line))), summary)
 
         environment = runtime_environment(self.images.layer(layer), source.files)
         command = ("/bin/sh", "-c", plan.test)

@@ -42,6 +42,9 @@ KNOWN_IMPORTS: Mapping[str, tuple[str, ...]] = {
 }
 """Import -> what is installed for it, used only for a repository that declares no dependencies at all."""
 
+_SMOKE = re.compile(r"/[!-~]{0,1999}")
+_MAX_COMMAND = 9_000
+"""Characters; a Release holds 10,000."""
 _MAX_PARSED = 512 * 1024
 _SETTINGS = {"command", "test", "smoke", "python"}
 _PROCFILE = re.compile(r"^([A-Za-z0-9_-]+)\s*:\s*(.+?)\s*$")
@@ -112,6 +115,10 @@ def detect(files: Files, overrides: Overrides | None = None) -> Plan:
     settings = _settings(project)
     runtime, development = _dependencies(files, project)
     command, rule, notes = _command(files, settings, overrides)
+    if len(command) > _MAX_COMMAND:
+        raise DetectError(
+            f"{rule}: the command has {len(command):,} characters; put it into a script of the repository"
+        )
     runtime = _with_server(runtime, command, rule)
     test, test_rule, needs_pytest = _tests(files, settings, overrides, runtime, development)
     wanted, python_rule = _python(files, project, settings)
@@ -160,7 +167,7 @@ def _settings(project: Mapping[str, Any]) -> dict[str, str]:
             )
         if not isinstance(value, str) or not value.strip() or "\n" in value:
             raise DetectError(f'pyproject.toml: [tool.styr] {name} must be one line of text, such as {name} = "..."')
-    if not settings.get("smoke", "/").startswith("/"):
+    if not _SMOKE.fullmatch(settings.get("smoke", "/")):
         raise DetectError('pyproject.toml: [tool.styr] smoke is a path, such as smoke = "/health"')
     return settings
 

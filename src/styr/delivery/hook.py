@@ -4,6 +4,7 @@ It inherits one end of a socket pair (`STYR_HOOK_FD`), sends what git told it as
 comes back, and ends with the code of "exit". When the other end goes away it refuses the push: nothing moves.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -25,18 +26,22 @@ def question(hook: str) -> dict[str, object]:
 
 
 def main(hook: str) -> int:
+    asked = question(hook)
     plane = socket.socket(fileno=int(os.environ["STYR_HOOK_FD"]))
-    with plane, plane.makefile("rb") as answers:
-        plane.sendall(json.dumps(question(hook)).encode() + b"\n")
+    with contextlib.suppress(OSError), plane, plane.makefile("rb") as answers:
+        plane.sendall(json.dumps(asked).encode() + b"\n")
         for line in answers:
             answer = json.loads(line)
             if "exit" in answer:
                 return int(answer["exit"])
             sys.stdout.write(answer["out"])
             sys.stdout.flush()
-    sys.stdout.write(
-        "styr: the control plane stopped during this push; nothing was changed. Start it (styr up) and push again.\n"
-    )
+    if hook == "pre-receive":
+        sys.stdout.write(
+            "styr: the control plane stopped during this push; nothing was changed. Start it, push again: styr up\n"
+        )
+    else:
+        sys.stdout.write("styr: the control plane stopped; the release goes on when it is back: styr up\n")
     return 1
 
 

@@ -143,6 +143,14 @@ class Images:
         finally:
             os.close(descriptor)
 
+    def trim_cache(self, limit: int) -> bool:
+        """Empties the cache of downloads when it holds more than `limit` bytes. Only while nobody installs."""
+        if _size(self.cache) <= limit:
+            return False
+        shutil.rmtree(self.cache, ignore_errors=True)
+        self.cache.mkdir(exist_ok=True, mode=0o700)
+        return True
+
     def collect(
         self, keep: Callable[[str], bool], now: float, *, idle: float = 7 * 86_400, young: float = 3_600
     ) -> int:
@@ -168,6 +176,10 @@ class Images:
                     self.discard(folder.name)
                     gone += 1
         return gone
+
+
+def _size(folder: Path) -> int:
+    return sum(entry.lstat().st_size for entry in folder.rglob("*") if entry.is_file())
 
 
 def _modified(path: Path) -> float:

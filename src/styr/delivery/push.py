@@ -349,9 +349,6 @@ class Push:
             except (ApiError, OSError, git.GitError) as error:
                 log.warning("landing failed; the controller tries again", app=str(self._key), error=error)
         self._unqueue()
-        if self.accepted:
-            with contextlib.suppress(git.GitError, TimeoutError):
-                await git.run(self._repository, "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet", timeout=300)
 
     def _unqueue(self) -> None:
         if self._queued:

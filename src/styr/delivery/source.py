@@ -261,6 +261,7 @@ class Source:
                     await self._stop_orphans()
                     swept = True
                 await self.collect()
+                await self._pack()
             except (ApiError, OSError) as error:
                 log.warning("housekeeping failed; trying again later", error=error)
             await self._clock.sleep(_COLLECT_EVERY if swept else 1.0)
@@ -269,6 +270,16 @@ class Source:
         for pod in (await self._client.list(POD, labels=pods.STEP_LABEL)).items:
             if not is_terminal(pod):
                 await pods.delete(self._client, meta.name(pod), meta.namespace(pod))
+
+    async def _pack(self) -> None:
+        """Lets git pack what pushes left loose, and bounds the cache of downloads."""
+        for repository in self.repositories.root.glob("**/*.git"):
+            try:
+                await git.run(repository, "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet", timeout=600)
+            except (git.GitError, TimeoutError) as error:
+                log.warning("git gc failed", repository=repository.name, error=error)
+        if not self.shop.builder.installing:
+            await asyncio.to_thread(self.images.trim_cache, self.limits.cache)
 
     async def collect(self) -> int:
         """Removes images that no Release and no accepted push refers to. Returns how many parts went."""

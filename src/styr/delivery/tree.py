@@ -28,6 +28,7 @@ class Limits:
     build_seconds: int = 900
     test_seconds: int = 600
     shown_lines: int = 400
+    cache: int = 2_048 * MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True)
