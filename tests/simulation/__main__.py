@@ -23,7 +23,7 @@ class Result:
     """Virtual."""
 
 
-def one_seed(seed: int, *, actions: int = 40) -> Result:
+def one_seed(seed: int, *, actions: int = 80) -> Result:
     """Plays the scenario, lets it settle without faults, checks it, and that it then keeps still."""
 
     async def main() -> Result:
@@ -37,6 +37,7 @@ def one_seed(seed: int, *, actions: int = 40) -> Result:
                 problems = [f"{writes} writes in a minute in which nothing changed", *world.trace.lines[-20:]]
             if not problems:
                 problems = await scenario.wrong(world)
+            problems = world.monitor.violations[:5] + problems
             seconds = world.clock.monotonic()
         finally:
             await world.stop()
@@ -49,7 +50,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20, help="how many (20)")
     parser.add_argument("--first", type=int, default=1, help="the first seed (1)")
-    parser.add_argument("--actions", type=int, default=40, help="changes per seed (40)")
+    parser.add_argument("--actions", type=int, default=80, help="changes per seed (80)")
     parser.add_argument("--trace", action="store_true", help="print the end of the trace of each seed that fails")
     parser.add_argument("--log", action="store_true", help="print what the control plane logs")
     options = parser.parse_args()

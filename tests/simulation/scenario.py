@@ -74,12 +74,12 @@ def service(namespace: str, name: str) -> Object:
     }
 
 
-async def play(world: World, *, actions: int = 40) -> None:
+async def play(world: World, *, actions: int = 80) -> None:
     """`actions` random changes, seconds apart, with crashes of the control plane among them."""
     random = Random(world.random.random())
     for _ in range(actions):
-        await asyncio.sleep(random.expovariate(1 / 6.0))
-        if random.random() < 0.1:
+        await asyncio.sleep(random.expovariate(1 / 4.0))
+        if random.random() < 0.08:
             world.crash_at_write(random.randint(1, 30))
         try:
             await _act(await world.user(), random)

@@ -12,7 +12,6 @@ from random import Random
 from typing import Any
 
 from styr.api.server import ApiServer
-
 from styr.api.store.commit import Store
 from styr.client.client import Client
 from styr.client.controller import Controller, Manager
@@ -24,6 +23,7 @@ from styr.kinds.transport import User
 from styr.kit.clock import LoopClock
 from tests.simulation import node
 from tests.simulation.faults import CALM, FaultyTransport, Rates, Trace
+from tests.simulation.monitor import Monitor
 
 ADMIN = User("system:admin", ("system:masters", "system:authenticated"))
 Check = Callable[["World"], Awaitable[list[str]]]
@@ -44,6 +44,7 @@ class World:
         self.random = Random(seed)
         self.clock = LoopClock()
         self.trace = Trace()
+        self.monitor = Monitor()
         self.machine = node.Machine(Random(self.random.random()))
         self.crashes = 0
         self.rates = Rates()
@@ -92,6 +93,7 @@ class World:
     async def _boot(self) -> None:
         """Everything anew from the file, as a new process would."""
         self._store = Store.open(Path(self._folder.name) / "store.db", self.clock, inline=True)
+        self._store.on_commit(self.monitor.see)
         server = ApiServer(self._store, clock=self.clock, random=Random(self.random.random()))
         clean = InProcessTransport(server, ADMIN)
         client = Client(clean)

@@ -69,6 +69,7 @@ class Context:
             try:
                 made = await self.client.get(resource, meta.name(obj), meta.namespace(obj))
             except ApiError:
+                self._doubt(resource)
                 raise lost from None
             if meta.owners(made) != meta.owners(obj):
                 raise
@@ -95,6 +96,9 @@ class Context:
             answer = await self.client.delete(resource, name, namespace, uid=uid, grace=grace, propagation=propagation)
         except (NotFound, Conflict):
             return
+        except TransportError:
+            self._doubt(resource)
+            raise
         if answer.get("kind") == resource.kind and meta.deleting(answer):
             self._observe(resource, answer)
         elif answer.get("kind") == "Status" and (informer := self.informers.get(resource)) is not None:
@@ -151,6 +155,11 @@ class Context:
         if informer is not None:
             informer.observe(obj)
         return obj
+
+    def _doubt(self, resource: Resource) -> None:
+        informer = self.informers.get(resource)
+        if informer is not None:
+            informer.doubt()
 
     async def _adopt_or_create(self, resource: Resource, owner: Object, child: Object) -> None:
         made = owned(child, owner, resource)

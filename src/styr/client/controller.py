@@ -190,6 +190,8 @@ class Manager:
         """One call, and what the table says of its outcome."""
         name, queue, backoff = running.controller.name, running.queue, running.backoff
         try:
+            for resource in running.controller.reads:
+                await self._informers.ensure(resource).sure()
             outcome = await running.controller.reconcile(running.context, key)
         except Fatal as error:
             backoff.forget(key)

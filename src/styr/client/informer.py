@@ -3,7 +3,8 @@ per kind and shares it; reconcilers read it through `Context`. It never writes t
 
 The copy is the watch's state plus this process's own later writes (`observe`): a reconciler that has just written sees
 what it wrote. An object is replaced only by a newer one (resourceVersions compare as integers), so late answers and
-replayed events cannot take it back in time.
+replayed events cannot take it back in time. When the answer to a write was lost (`doubt`), nobody knows whether the copy
+is behind: reconcilers wait for a fresh list (`sure`) before they count on it again.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Informer:
         """Uids this process has deleted, whose last events may still be under way."""
         self._version = ""
         """Where the watch stands; "" when only a list can tell."""
+        self._doubts = 0
 
     # reading: objects are shared, callers never change them
 
@@ -82,6 +84,16 @@ class Informer:
         if old is not None and meta.uid(old) == uid:
             self._gone.add(uid)
             self._remove(key)
+
+    def doubt(self) -> None:
+        """An answer to a write of this kind was lost."""
+        self._doubts += 1
+
+    async def sure(self) -> None:
+        """Returns at once, or after a list if a write's answer was lost since the last one. Raises ApiError."""
+        while doubts := self._doubts:
+            self._replace(await self._client.list(self.resource, limit=self._page))
+            self._doubts -= doubts
 
     # keeping up
 
@@ -120,19 +132,26 @@ class Informer:
                     self._deleted(event.object)
                 elif event.type in ("ADDED", "MODIFIED") and meta.uid(event.object) not in self._gone:
                     self._put(event.object)
-                self._version = meta.resource_version(event.object) or self._version
+                self._advance(meta.resource_version(event.object))
 
     def _replace(self, found: ObjectList) -> None:
         """The list's state, but for own writes that are younger than it."""
-        self._gone.clear()
         newest = _integer(found.resource_version)
+        if self._version and newest < _integer(self._version):
+            return  # the watch has seen more than this list
+        self._gone.clear()
         listed = {meta.key(obj): obj for obj in found.items}
         for key, old in list(self._objects.items()):
             if key not in listed and _number(old) <= newest:
                 self._remove(key)
         for obj in listed.values():
             self._put(obj)
-        self._version = found.resource_version
+        self._advance(found.resource_version)
+
+    def _advance(self, version: str) -> None:
+        """Never back: a list may have overtaken the watch, whose older events then change nothing."""
+        if not self._version or _integer(version) >= _integer(self._version):
+            self._version = version or self._version
 
     def _put(self, obj: Object) -> None:
         key = meta.key(obj)

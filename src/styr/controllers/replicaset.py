@@ -3,8 +3,8 @@
 Promise: pods that match the selector and have no controller are adopted, own pods that match no longer are let go; what
 is missing is created, what is too much is deleted, the least useful first; the status counts what is there.
 
-A pod's name is a digest of the ReplicaSet and the names that it sees taken. A pass that repeats, or runs before its
-own creations have come back, asks for the same names again and is told AlreadyExists: no pod is created twice.
+No pod is created twice: the cache holds what this process has created, and a create whose answer was lost makes the
+next pass wait for a fresh list. A pod's name is a digest of the ReplicaSet and the names that it sees taken.
 """
 
 from __future__ import annotations
