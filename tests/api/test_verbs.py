@@ -258,6 +258,14 @@ async def test_patches(api: Api) -> None:
     assert len({result["metadata"]["resourceVersion"] for result in results}) == 30
 
 
+async def test_a_patch_cannot_nest_without_end(api: Api) -> None:
+    await api("POST", MAPS, config("a"))
+    nest = [{"op": "copy", "from": "/data", "path": "/data/x"}] * 2000
+    answer = await api("PATCH", f"{MAPS}/a", nest, type=JSON_PATCH, want=400)
+    assert "deep" in answer["message"]
+    assert (await api("GET", f"{MAPS}/a"))["data"] == {}
+
+
 async def test_strategic_patch_knows_keyed_lists(api: Api) -> None:
     await api("POST", DEPLOYMENTS, deployment())
     side = {"spec": {"template": {"spec": {"containers": [{"name": "side", "image": "i:1"}]}}}}

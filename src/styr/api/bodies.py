@@ -51,6 +51,16 @@ def decode_object(raw: bytes) -> Object:
     return value
 
 
+def check_depth(value: Any) -> None:
+    """The same limit for what a patch made of an object. Raises BadRequest."""
+    try:
+        deep = _depth(msgspec.json.encode(value)) > MAX_DEPTH
+    except RecursionError:
+        deep = True
+    if deep:
+        raise BadRequest(f"the patch would nest the object deeper than {MAX_DEPTH} levels")
+
+
 def duplicates(raw: bytes) -> list[str]:
     """Names of keys that stand twice in one object. `raw` must have passed `decode`."""
     found: list[str] = []

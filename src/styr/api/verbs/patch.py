@@ -55,11 +55,19 @@ def patch_type(call: Call) -> str:
 def apply(kind: str, current: Object, document: Any) -> Object:
     """The patched object. `current` may be changed."""
     if kind == JSON:
-        result = json_patch.apply(current, document)
+        result = _json_patch(current, document)
     elif not isinstance(document, dict):
         raise BadRequest("the patch must be a JSON object")
     else:
         result = merge.apply(current, document) if kind == MERGE else strategic.apply(current, document)
     if not isinstance(result, dict) or not isinstance(result.get("metadata"), dict):
         raise BadRequest("the patch would leave no object with metadata")
+    bodies.check_depth(result)
     return result
+
+
+def _json_patch(current: Object, document: Any) -> Any:
+    try:
+        return json_patch.apply(current, document)
+    except RecursionError:
+        raise BadRequest("the patch copies values into themselves, too deep to follow") from None
