@@ -20,8 +20,6 @@ log = Log("styr.gateway.xds")
 
 _SINGLE = 64
 _BATCH = 32
-_COALESCE = 0.0015
-"""Seconds to wait for more changes before a roll-out begins."""
 _LISTENER_RETRY = 3.0
 """Seconds after which a refused listener is tried again: its port may be free by now."""
 
@@ -228,7 +226,9 @@ class Stream:
             group.create_task(self._reap())
             while True:
                 await self._until(lambda: self._latest is not None and self._latest is not self._routed)
-                await self.clock.sleep(_COALESCE)
+                await asyncio.sleep(
+                    0
+                )  # all that this turn of the loop brings is one roll-out; the gates coalesce the rest
                 assert self._latest is not None
                 await self._roll(self._latest)
 
@@ -256,15 +256,18 @@ class Stream:
         self.on_change()
 
     def _missing(self, snapshot: Snapshot, types: Iterable[str]) -> list[str]:
+        """What Envoy has yet to answer for. Clusters and endpoints run ahead of the snapshot that is being rolled out:
+        for them the newest version counts."""
         missing = []
         for type_url in types:
-            parent = self._types[{EDS: CDS, RDS: LDS}.get(type_url, type_url)]
-            parents = snapshot.of({EDS: CDS, RDS: LDS}.get(type_url, type_url))
-            for unit in snapshot.of(type_url).values():
-                if unit.name in parents and parent.refused(parents[unit.name]) and parent is not self._types[type_url]:
+            state, parent_url = self._types[type_url], {EDS: CDS, RDS: LDS}.get(type_url)
+            newest = self._latest.of(type_url) if self._latest and type_url in (CDS, EDS) else {}
+            for name, unit in snapshot.of(type_url).items():
+                parent = snapshot.of(parent_url).get(name) if parent_url else None
+                if parent_url and parent and self._types[parent_url].refused(parent):
                     continue
-                if not self._types[type_url].settled(unit):
-                    missing.append(f"{type_url.rpartition('.')[2]} {unit.name}")
+                if not state.settled(newest.get(name, unit)):
+                    missing.append(f"{type_url.rpartition('.')[2]} {name}")
         return missing
 
     async def _gate(self, missing: Callable[[], list[str]], snapshot: Snapshot) -> bool:
