@@ -13,7 +13,7 @@ import click
 
 from styr.cli import options
 from styr.cli.options import Hint
-from styr.plane.folder import Folder, FolderError
+from styr.plane.folder import Folder, FolderError, ready_text
 
 PATIENCE = 30.0
 """Seconds that a detached start may take before it is called failed."""
@@ -94,7 +94,7 @@ def _detach(folder: Folder, gateway_port: int | None, api_port: int | None) -> N
         if process.poll() is not None:
             raise Hint(f"Styr did not start:\n{_since(folder.log, offset)}")
         if folder.state().pid == process.pid:
-            click.echo(_since(folder.log, offset))
+            click.echo(ready_text(folder, folder.state()))
             return
         time.sleep(0.02)
     process.terminate()

@@ -150,6 +150,15 @@ class Folder:
             )
 
 
+def ready_text(folder: Folder, state: State) -> str:
+    """What people read when a start has succeeded."""
+    return (
+        f"Styr is up.  Apps: http://APP.localhost:{state.gateway_port}   API: https://127.0.0.1:{state.api_port}\n"
+        f"Data folder: {folder.path}   kubectl --kubeconfig {folder.kubeconfig} get pods\n"
+        "Deploy: cd my-app && styr link && git push styr main"
+    )
+
+
 def process_start(pid: int) -> int:
     """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat), 0 when it is gone."""
     try:

@@ -42,7 +42,7 @@ from styr.kit.log import Log, setup
 from styr.kit.tasks import Tasks
 from styr.plane.capabilities import Parts, all_controllers, build
 from styr.plane.down import stop_apps
-from styr.plane.folder import Folder, State, process_start
+from styr.plane.folder import Folder, process_start, ready_text
 
 log = Log("styr.plane")
 
@@ -217,14 +217,6 @@ class Plane:
             self.folder.kubeconfig, server=f"https://127.0.0.1:{listener.port}", ca=certificates.ca, token=token
         )
         return listener.port
-
-
-def ready_text(folder: Folder, state: State) -> str:
-    return (
-        f"Styr is up.  Apps: http://APP.localhost:{state.gateway_port}   API: https://127.0.0.1:{state.api_port}\n"
-        f"Data folder: {folder.path}   kubectl --kubeconfig {folder.kubeconfig} get pods\n"
-        "Deploy: cd my-app && styr link && git push styr main"
-    )
 
 
 async def ensure(client: Client, resource: Resource, wanted: Object) -> None:

@@ -146,7 +146,7 @@ class Demo:
         )
 
     async def errors(self) -> Outcome:
-        bug = {"    return f": "    if visitor % 20 == 0:\n        raise ValueError(visitor)\n    return f"}
+        bug = {"    return f": "    if visitor % 20 == 13:\n        raise ValueError(visitor)\n    return f"}
         await self._change("A bug that hits one visitor in twenty", bug)
         outcome = await self._push_and_wait("RolledBack")
         await self._undo()

@@ -17,6 +17,7 @@ def greet(visitor: int) -> str:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body go out in two writes; waiting in between costs 40 ms
 
     def do_GET(self) -> None:
         _, _, visitor = self.path.partition("/visitors/")
