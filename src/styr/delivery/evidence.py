@@ -6,6 +6,7 @@ invents one: a reading that is missing, or that restarted, gives None, and None 
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 
 from styr.kinds.seams import ArmCounters, RouteCounters
@@ -50,7 +51,9 @@ def add(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
     """Sum by position; the empty tuple is all zeros."""
     if not left or not right:
         return left or right
-    return tuple(a + b for a, b in zip(left, right, strict=True))
+    if len(left) != len(right):
+        raise ValueError(f"histograms of {len(left)} and {len(right)} buckets cannot be added")
+    return tuple(map(operator.add, left, right))
 
 
 @dataclass(frozen=True, slots=True)

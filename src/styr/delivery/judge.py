@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import mul
 from typing import Literal
 
 from styr.delivery import histogram
@@ -312,12 +313,8 @@ def _evaluate(state: State) -> Sums:
             for log, (hit, miss) in zip(errors, tables.errors, strict=True)
         )
     if tables.canary:
-        ours = [(index, count) for index, count in enumerate(canary.latency) if count]
-        theirs = [(index, count) for index, count in enumerate(stable.latency) if count]
         latency = tuple(
-            log
-            + sum([count * hit[index] for index, count in ours])
-            + sum([count * miss[index] for index, count in theirs])
+            log + math.fsum(map(mul, canary.latency, hit)) + math.fsum(map(mul, stable.latency, miss))
             for log, hit, miss in zip(latency, tables.canary, tables.stable, strict=True)
         )
     if tables.share:
@@ -340,9 +337,9 @@ def _evaluate(state: State) -> Sums:
 
 
 def _average(logs: Sequence[float]) -> float:
-    """log(mean(exp(logs))) without overflow."""
+    """log(mean(exp(logs))) without overflow. `fsum`, here and above, is the same in every version of Python."""
     top = max(logs)
-    return top + math.log(sum([math.exp(log - top) for log in logs]) / len(logs))
+    return top + math.log(math.fsum([math.exp(log - top) for log in logs]) / len(logs))
 
 
 def verdict(state: State) -> Verdict:

@@ -22,6 +22,8 @@ SLOW_BUDGET = 0.05
 _DEPARTURES = (1.1, 1.25, 1.6, 2.5, 6.0, 30.0, 1000.0)
 """How far, in odds, the true rate may lie from the bound: the mixture of the confidence sequence."""
 _MOST = 100_000_000
+_HALVINGS = 26
+"""Of a bisection; the end that is returned is the safe one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def upper(bad: float, count: float, doubt: float) -> float:
     low, high = bad / count, 1.0 - 1e-12
     if _against(low, bad, count, -1) >= -math.log(doubt):
         return low
-    for _ in range(48):
+    for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (low, middle) if _against(middle, bad, count, -1) >= -math.log(doubt) else (middle, high)
     return high
@@ -111,7 +113,7 @@ def lower(bad: float, count: float, doubt: float) -> float:
     if count <= 0 or bad <= 0:
         return 0.0
     low, high = 0.0, bad / count
-    for _ in range(48):
+    for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if _against(middle, bad, count, 1) >= -math.log(doubt) else (low, middle)
     return low
@@ -128,7 +130,7 @@ def _against(mean: float, bad: float, count: float, side: int) -> float:
         q = other / (1 + other)
         logs.append(bad * math.log(q / mean) + good * math.log((1 - q) / (1 - mean)))
     top = max(logs)
-    return top + math.log(sum([math.exp(log - top) for log in logs]) / len(logs))
+    return top + math.log(math.fsum([math.exp(log - top) for log in logs]) / len(logs))
 
 
 def extra(exposure: Exposure, doubt: float = DOUBT) -> float:
@@ -142,15 +144,27 @@ def decide(plan: Plan, state: State, weight: int, at_step: int, suspended: str =
     """What to do now at `weight` percent, held for `at_step` milliseconds. Never rolls back: that is the judge's part."""
     if suspended:
         return Held("Suspended", suspended)
-    target = next((step for step in plan.steps if step > weight), 100)
-    if at_step >= plan.min_step and _fits(plan, state, target, state.now.failing, state.now.slow):
-        return Promote() if target >= 100 else Raise(target)
+    if at_step >= plan.min_step and (found := rise(plan, state, weight)):
+        return found
+    target = _next(plan, weight)
     waiting = _waiting(plan, state, weight, target, at_step)
     if state.elapsed >= plan.time_limit:
         return Held(
             "TimeLimit", f"Inconclusive after {_span(plan.time_limit / 1000)}: held at {weight} %. {waiting.message}"
         )
     return waiting
+
+
+def rise(plan: Plan, state: State, weight: int) -> Raise | Promote | None:
+    """The next step if the evidence allows it, however long this one has lasted."""
+    target = _next(plan, weight)
+    if not _fits(plan, state, target, state.now.failing, state.now.slow):
+        return None
+    return Promote() if target >= 100 else Raise(target)
+
+
+def _next(plan: Plan, weight: int) -> int:
+    return next((step for step in plan.steps if step > weight), 100)
 
 
 def _fits(plan: Plan, state: State, target: int, failing: Exposure, slow: Exposure) -> bool:
@@ -160,9 +174,11 @@ def _fits(plan: Plan, state: State, target: int, failing: Exposure, slow: Exposu
 
 
 def _waiting(plan: Plan, state: State, weight: int, target: int, at_step: int) -> Waiting:
+    step = max(0, plan.min_step - at_step) / 1000
+    if rise(plan, state, weight):
+        return Waiting(0, step, f"Enough is known for {target} %: next step in {_span(step)}.")
     more = _more(plan, state, weight, target)
     rate = _rate(state)
-    step = max(0, plan.min_step - at_step) / 1000
     budget = f"at most {100 * harm_budget(plan, state):g} % extra failures at {target} % (99 % confidence)"
     if more is None:
         return Waiting(None, None, f"At its present rate of failures or slow requests it cannot be shown: {budget}.")
@@ -174,12 +190,12 @@ def _waiting(plan: Plan, state: State, weight: int, target: int, at_step: int) -
 
 def _more(plan: Plan, state: State, weight: int, target: int) -> int | None:
     """The least number of further requests to the app, by doubling and bisection, with both arms going on as so far."""
-    low, high = 0, 1
+    low, high = 0, 64
     while not _fits_after(plan, state, weight, target, high):
         low, high = high, high * 4
         if high > _MOST:
             return None
-    while high - low > max(1, high // 50):
+    while high - low > max(1, high // 20):
         middle = (low + high) // 2
         low, high = (low, middle) if _fits_after(plan, state, weight, target, middle) else (middle, high)
     return high
