@@ -109,3 +109,32 @@ async def test_a_host_path_that_is_not_there(tmp_path: Path) -> None:
         await w.run("h", "true", container={"volumeMounts": [{"name": "v", "mountPath": path}]}, spec=spec)
         found = await w.until("h", lambda p: p["status"].get("containerStatuses"))
         assert path in found["status"]["containerStatuses"][0]["state"]["waiting"]["message"]
+
+
+@pytest.mark.parametrize("wrong", [{"ports": "many"}, {"volumeMounts": [7]}, {"securityContext": "none"}])
+async def test_a_malformed_pod_fails_and_others_go_on(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    async with world(tmp_path) as w:
+        await w.run("m", "true", container=wrong)
+        assert "malformed" in (await w.until("m", phase("Failed")))["status"]["message"]
+        await w.run("fine", "true")
+        await w.until("fine", phase("Succeeded"))
+
+
+async def test_a_disk_that_is_full_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from styr.node import pod as lifecycle
+
+    real, full = lifecycle.save, [True]
+
+    def save(path: Path, record: Any) -> None:
+        if full[0]:
+            raise OSError(28, "No space left on device")
+        real(path, record)
+
+    monkeypatch.setattr(lifecycle, "save", save)
+    async with world(tmp_path) as w:
+        await w.run("d", *shell("echo ran"))
+        await w.run("e", *shell("echo ran"))
+        w.clock.jump(5)
+        full[0] = False
+        for name in ("d", "e"):
+            assert w.log(await w.until(name, phase("Succeeded"), jump=0.1)) == "ran\n"

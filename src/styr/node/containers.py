@@ -162,7 +162,6 @@ class Containers:
         if exit.code and spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
             message = last_lines(log_path(self.folder, container.name, container.restarts))
         ended(self.pod, self.record, container, exit, message)
-        self._save()
         self._changed()
         if exit.error:
             await self._context.event(self.pod, "Warning", "Failed", f"container {container.name}: {exit.error}")

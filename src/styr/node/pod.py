@@ -31,7 +31,7 @@ from styr.node import status
 from styr.node.containers import Containers
 from styr.node.plan import plan
 from styr.node.record import PodRecord, load, save
-from styr.node.refusals import Identity, refusals, unenforced
+from styr.node.refusals import Identity, Refusal, refusals, unenforced
 from styr.node.runtimes.base import Runtime
 
 log = Log("styr.node.pod")
@@ -87,7 +87,8 @@ class PodWorker:
             if self._foreign:
                 await self._await_deletion()
             else:
-                await self._begin()
+                while (again := await self._guarded(self._begin)) is not None and not self._gone:
+                    await self._pause(again)
                 while not (self._gone or meta.deleting(self.pod)):
                     await self._pause(await self._guarded(self._pass))
             await self._leave()
@@ -114,7 +115,10 @@ class PodWorker:
         if self._checked:
             return
         self._checked = True
-        bad = refusals(self.pod, Identity(os.getuid(), os.getgid()), self.containers.known_image)
+        try:
+            bad = refusals(self.pod, Identity(os.getuid(), os.getgid()), self.containers.known_image)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            bad = [Refusal("spec", f"malformed ({type(error).__name__}: {error})")]
         if bad:
             message = "; ".join(map(str, bad))
             self.record.failed = ("UnsupportedPodSpec", message)
@@ -231,8 +235,7 @@ class PodWorker:
             await self._drain_users()
         await self._stop_all(FORCED_GRACE if self._gone else self._grace())
         self.record.stopped = True
-        if self.folder.exists():
-            self._save()
+        self._try_save()
         await self._runtime.sweep(self.folder)
         while not self._gone:
             try:
@@ -256,7 +259,7 @@ class PodWorker:
         while not self._gone and (left := until - self._clock.monotonic()) > 0:
             await self._pause(left)
         record.drained = True
-        self._save()
+        self._try_save()
 
     async def _stop_all(self, grace: float) -> None:
         running = [spec for spec in self._specs() if self.record.container(spec["name"]).phase == "running"]
@@ -295,6 +298,13 @@ class PodWorker:
 
     def _save(self) -> None:
         save(self.folder / "state.json", self.record)
+
+    def _try_save(self) -> None:
+        """On the way out a full disk must not keep a pod alive: a step that is not recorded is done twice."""
+        try:
+            self._save()
+        except OSError as error:
+            log.warning("step not recorded", pod=meta.key(self.pod), error=error)
 
 
 def free_port(random: Random, taken: set[int]) -> int:

@@ -1,7 +1,7 @@
 """`styr down`: ends every pod of a data folder from what is on disk, with or without a control plane.
 
-Called by `plane.down`, and by `agent.py` for pods whose object is gone. Calls the runtime and the records of `pod.py`. Changes no object of the API: the next start finds the
-containers ended and starts them again.
+Called by `plane.down`, and by `agent.py` for pods whose object is gone. Calls the runtime and the records of `pod.py`.
+Changes no object of the API: the next start finds the containers ended and starts them again.
 """
 
 from __future__ import annotations
