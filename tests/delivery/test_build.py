@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from styr.delivery.build import find_interpreters, shell_command
+from styr.delivery.build import shell_command
+from styr.delivery.interpreters import find_interpreters
 from styr.kinds import meta
 from styr.kinds.resources import POD
 from tests.delivery.world import World, until

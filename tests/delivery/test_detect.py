@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from styr.delivery import python
-from styr.delivery.detect import DetectError, Files, Overrides, Plan, detect
+from styr.delivery.detect import Overrides, Plan, detect
+from styr.delivery.files import DetectError, Files
 
 FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 FLASK = "import flask\nsite: flask.Flask = flask.Flask(__name__)\n"
@@ -78,6 +79,7 @@ def test_other_processes_are_told():
         ({"Procfile": "web: " + "x" * 10_000}, "10,000 characters"),
         ({"pyproject.toml": "[tool.styr]\nsmoke = '/a b'\n"}, "smoke is a path"),
         ({"pyproject.toml": "[project]\ndependencies = 'x'\n", "main.py": ""}, "must be a list"),
+        ({"pyproject.toml": "[dependency-groups]\ndev = [{include-group = 'x'}]\n", "main.py": ""}, "run `uv lock`"),
         ({"poetry.lock": "", "main.py": ""}, "poetry export"),
         ({"requirements.txt": "-e .\n", "main.py": ""}, "without -e"),
         ({"requirements.txt": "-r more.txt\n", "main.py": ""}, "not in the repository"),

@@ -16,7 +16,6 @@ import random as random_module
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,8 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styr.delivery import pods, python
-from styr.delivery.detect import Dependencies, Files, Plan
+from styr.delivery.dependencies import Dependencies
+from styr.delivery.detect import Plan
+from styr.delivery.files import Files
 from styr.delivery.images import Images
+from styr.delivery.interpreters import Interpreter, find_interpreters
 from styr.delivery.report import Flood, Report
 from styr.delivery.tree import Limits
 from styr.kinds import meta
@@ -63,21 +65,6 @@ class BuildError(Exception):
 
 class TestsFailed(BuildError):
     __test__ = False
-
-
-@dataclass(frozen=True, slots=True)
-class Interpreter:
-    path: Path
-    version: python.Version
-
-    def __str__(self) -> str:
-        return ".".join(map(str, self.version))
-
-    @property
-    def reads(self) -> tuple[Path, ...]:
-        """The folder it is installed in, for pods that may not see it otherwise: () below /usr."""
-        prefix = self.path.resolve().parent.parent
-        return () if prefix.is_relative_to("/usr") else (prefix,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,28 +339,6 @@ def shell_command(line: str) -> str:
     return f"exec {line}" if simple else line
 
 
-def find_interpreters(path: str) -> list[Interpreter]:
-    """Pythons on a PATH that answer, newest first."""
-    found: dict[Path, Interpreter] = {}
-    for name in (*(f"python3.{minor}" for minor in range(20, 7, -1)), "python3"):
-        place = shutil.which(name, path=path)
-        if not place:
-            continue
-        try:
-            asked = subprocess.run(
-                [place, "-IS", "-c", "import sys; print(*sys.version_info[:3]); print(sys._base_executable)"],
-                capture_output=True,
-                text=True,
-                timeout=10,
-                check=True,
-            )
-            numbers, executable = asked.stdout.splitlines()[:2]
-        except (OSError, subprocess.SubprocessError, ValueError):
-            continue
-        found.setdefault(Path(executable), Interpreter(Path(executable), tuple(map(int, numbers.split()))))
-    return list(found.values())
-
-
 def _time_limit(app: Object, what: str, default: int) -> int:
     """`spec.build.timeoutSeconds` or `spec.tests.timeoutSeconds` of the App."""
     return int(((app.get("spec") or {}).get(what) or {}).get("timeoutSeconds") or default)
@@ -381,13 +346,3 @@ def _time_limit(app: Object, what: str, default: int) -> int:
 
 def _log_command(source: Source, ended: pods.Ended) -> str:
     return f"kubectl logs -n {meta.namespace(source.app)} {ended.pod}"
-
-
-def find_uv() -> str | None:
-    """The binary of the wheel `uv`, else one on the PATH, else None."""
-    try:
-        from uv import find_uv_bin
-
-        return str(find_uv_bin())
-    except (ImportError, FileNotFoundError):
-        return shutil.which("uv")

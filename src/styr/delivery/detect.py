@@ -8,78 +8,30 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from styr.delivery import python
-
-ENTRY_FILES = ("main.py", "app.py", "start.py", "server.py", "bot.py", "hello.py", "wsgi.py", "asgi.py")
-DEV_FILES = ("requirements-dev.txt", "dev-requirements.txt", "requirements-test.txt", "test-requirements.txt")
-DEV_GROUPS = ("dev", "test", "tests", "testing")
-KNOWN_IMPORTS: Mapping[str, tuple[str, ...]] = {
-    "aiohttp": ("aiohttp",),
-    "bottle": ("bottle",),
-    "django": ("django", "gunicorn"),
-    "fastapi": ("fastapi", "uvicorn"),
-    "flask": ("flask", "gunicorn"),
-    "httpbin": ("httpbin", "gunicorn"),
-    "httpx": ("httpx",),
-    "jinja2": ("jinja2",),
-    "numpy": ("numpy",),
-    "pydantic": ("pydantic",),
-    "pytest": (),
-    "requests": ("requests",),
-    "sqlalchemy": ("sqlalchemy",),
-    "starlette": ("starlette", "uvicorn"),
-    "tornado": ("tornado",),
-    "uvicorn": ("uvicorn",),
-    "gunicorn": ("gunicorn",),
-    "yaml": ("pyyaml",),
-}
-"""Import -> what is installed for it, used only for a repository that declares no dependencies at all."""
+from styr.delivery.dependencies import Dependencies, dependencies, names, test_dependencies, with_server
+from styr.delivery.files import (
+    ENTRY_FILES,
+    MAX_PARSED,
+    DetectError,
+    Files,
+    imports,
+    imports_of,
+    script,
+    table,
+    toml,
+)
 
 _SMOKE = re.compile(r"/[!-~]{0,1999}")
 _MAX_COMMAND = 9_000
 """Characters; a Release holds 10,000."""
-_MAX_PARSED = 512 * 1024
 _SETTINGS = {"command", "test", "smoke", "python"}
 _PROCFILE = re.compile(r"^([A-Za-z0-9_-]+)\s*:\s*(.+?)\s*$")
-
-
-class DetectError(Exception):
-    """What to do cannot be told from the files; the text says what to write where."""
-
-
-class Files:
-    """Paths of the pushed tree and a reader of their contents. `read` returns "" for a file that is not there."""
-
-    def __init__(self, paths: Sequence[str], read: Callable[[str], str]) -> None:
-        self.paths = frozenset(paths)
-        self._read = read
-
-    def __contains__(self, path: str) -> bool:
-        return path in self.paths
-
-    def read(self, path: str) -> str:
-        return self._read(path) if path in self.paths else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Dependencies:
-    """`source` says where they were found. With `lock` the layer comes from uv.lock; else from the `requirements` lines.
-    `copies` are the files that installing needs; `local` says that it needs the whole tree."""
-
-    source: str
-    requirements: tuple[str, ...] = ()
-    lock: bool = False
-    groups: tuple[str, ...] = ()
-    extras: tuple[str, ...] = ()
-    copies: tuple[str, ...] = ()
-    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +63,15 @@ class Overrides:
 def detect(files: Files, overrides: Overrides | None = None) -> Plan:
     """Raises `DetectError`."""
     overrides = overrides or Overrides()
-    project = _toml(files, "pyproject.toml")
+    project = toml(files, "pyproject.toml")
     settings = _settings(project)
-    runtime, development = _dependencies(files, project)
+    runtime, development = dependencies(files, project)
     command, rule, notes = _command(files, settings, overrides)
     if len(command) > _MAX_COMMAND:
         raise DetectError(
             f"{rule}: the command has {len(command):,} characters; put it into a script of the repository"
         )
-    runtime = _with_server(runtime, command, rule)
+    runtime = with_server(runtime, command, rule)
     test, test_rule, needs_pytest = _tests(files, settings, overrides, runtime, development)
     wanted, python_rule = _python(files, project, settings)
     return Plan(
@@ -128,7 +80,7 @@ def detect(files: Files, overrides: Overrides | None = None) -> Plan:
         dependencies=runtime,
         test=test,
         test_rule=test_rule,
-        test_dependencies=_test_dependencies(runtime, development, needs_pytest) if test else None,
+        test_dependencies=test_dependencies(runtime, development, needs_pytest) if test else None,
         python=wanted,
         python_rule=python_rule,
         smoke=settings.get("smoke", ""),
@@ -136,30 +88,8 @@ def detect(files: Files, overrides: Overrides | None = None) -> Plan:
     )
 
 
-def _toml(files: Files, path: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(files.read(path))
-    except tomllib.TOMLDecodeError as error:
-        raise DetectError(f"{path} is not valid TOML: {error}") from None
-
-
-def _table(parent: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    for name in names:
-        found = parent.get(name, {})
-        if not isinstance(found, dict):
-            raise DetectError(f"pyproject.toml: [{'.'.join(names)}] must be a table")
-        parent = found
-    return dict(parent)
-
-
-def _strings(value: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise DetectError(f"pyproject.toml: {where} must be a list")
-    return tuple(item for item in value if isinstance(item, str))
-
-
 def _settings(project: Mapping[str, Any]) -> dict[str, str]:
-    settings = _table(project, "tool", "styr")
+    settings = table(project, "tool", "styr")
     for name, value in settings.items():
         if name not in _SETTINGS:
             raise DetectError(
@@ -170,124 +100,6 @@ def _settings(project: Mapping[str, Any]) -> dict[str, str]:
     if not _SMOKE.fullmatch(settings.get("smoke", "/")):
         raise DetectError('pyproject.toml: [tool.styr] smoke is a path, such as smoke = "/health"')
     return settings
-
-
-# What to install
-
-
-def _dependencies(files: Files, project: Mapping[str, Any]) -> tuple[Dependencies, Dependencies | None]:
-    """(runtime, what development adds or None)."""
-    declared = _table(project, "project")
-    groups = tuple(name for name in DEV_GROUPS if name in _table(project, "dependency-groups"))
-    extras = tuple(name for name in DEV_GROUPS if name in _table(declared, "optional-dependencies"))
-    if "uv.lock" in files and "pyproject.toml" in files:
-        copies = ("pyproject.toml", "uv.lock")
-        runtime = Dependencies("uv.lock", lock=True, copies=copies)
-        added = Dependencies("uv.lock", lock=True, copies=copies, groups=groups, extras=extras)
-        return runtime, added if groups or extras else _development_file(files)
-    if "requirements.txt" in files:
-        return _requirements(files, "requirements.txt"), _development_file(files)
-    if "dependencies" in declared or groups or extras:
-        runtime = Dependencies("pyproject.toml", _strings(declared.get("dependencies", []), "[project] dependencies"))
-        lines = [
-            line for name in groups for line in _strings(_table(project, "dependency-groups")[name], f"group {name}")
-        ]
-        for name in extras:
-            lines += _strings(_table(declared, "optional-dependencies")[name], f"extra {name}")
-        return runtime, Dependencies("pyproject.toml", tuple(lines)) if lines else _development_file(files)
-    for other, way in (
-        ("poetry.lock", "poetry export -o requirements.txt"),
-        ("Pipfile", "pipenv requirements > requirements.txt"),
-    ):
-        if other in files:
-            raise DetectError(f"{other} is not read yet. Write its contents as a requirements.txt: {way}")
-    return _undeclared(files), _development_file(files)
-
-
-def _development_file(files: Files) -> Dependencies | None:
-    return next((_requirements(files, path) for path in DEV_FILES if path in files), None)
-
-
-def _requirements(files: Files, path: str, seen: frozenset[str] = frozenset()) -> Dependencies:
-    """A requirements file with its `-r` files inlined. Constraints (`-c`) stay files."""
-    lines: list[str] = []
-    copies: list[str] = []
-    local = False
-    text = files.read(path).replace("\\\n", " ")
-    for line in (re.sub(r"(^|\s)#.*", "", raw).strip() for raw in text.splitlines()):
-        included = re.match(r"(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)", line)
-        if included:
-            inner = str(PurePosixPath(path).parent / included[1])
-            if inner in seen or inner == path:
-                continue
-            if inner not in files:
-                raise DetectError(f"{path} names {included[1]}, which is not in the repository")
-            nested = _requirements(files, inner, seen | {path})
-            if line.startswith(("-c", "--constraint")):
-                copies.append(inner)
-                lines.append(f"-c {inner}")
-            else:
-                lines += nested.requirements
-                copies += nested.copies
-            local = local or nested.local
-        elif re.match(r"(-e|--editable)\b", line):
-            raise DetectError(f"{path}: {line!r} cannot be kept: installed code is read-only. Write it without -e")
-        elif line:
-            local = local or re.match(r"\.{0,2}/|\.$|\.\[|.*@ file:", line) is not None
-            lines.append(line)
-    return Dependencies(path, tuple(lines), copies=tuple(dict.fromkeys(copies)), local=local)
-
-
-def _undeclared(files: Files) -> Dependencies:
-    """PEP 723 metadata of the entry file, else the table of known imports."""
-    for path in ENTRY_FILES:
-        metadata = _script(files, path)
-        if metadata is not None:
-            found = metadata.get("dependencies", [])
-            return Dependencies(f"the script metadata of {path}", _strings(found, f"{path}: dependencies"))
-    names = sorted(_imports(files))
-    wanted = dict.fromkeys(item for name in names for item in KNOWN_IMPORTS.get(name, ()))
-    found = [name for name in names if KNOWN_IMPORTS.get(name)]
-    return Dependencies(f"the imports ({', '.join(found)})" if found else "no dependencies", tuple(wanted))
-
-
-def _script(files: Files, path: str) -> dict[str, Any] | None:
-    try:
-        return python.script_metadata(files.read(path))
-    except ValueError as error:
-        raise DetectError(f"{path}: its script metadata is not valid TOML: {error}") from None
-
-
-def _imports(files: Files, *, tests: bool = False) -> set[str]:
-    """Top-level modules imported by the Python files (those of tests, or all others) that are neither the
-    repository's own nor the standard library's."""
-    own = {PurePosixPath(path).parts[0].removesuffix(".py") for path in files.paths}
-    own |= {PurePosixPath(path).parts[1].removesuffix(".py") for path in files.paths if path.startswith("src/")}
-    found: set[str] = set()
-    for path in sorted(files.paths):
-        if path.endswith(".py") and _is_test(path) == tests and path.count("/") <= 3:
-            found |= _imports_of(files.read(path))
-    return {name for name in found if name not in own and name not in sys.stdlib_module_names}
-
-
-def _imports_of(source: str) -> set[str]:
-    if len(source) > _MAX_PARSED:
-        return set()
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.partition(".")[0])
-    return found
-
-
-def _names(*sources: Dependencies | None) -> set[str]:
-    return {python.requirement_name(line) for source in sources if source for line in source.requirements}
 
 
 # What to run
@@ -356,7 +168,7 @@ def _command_of(path: str, source: str) -> tuple[str, str]:
 def _made_by(source: str, makers: Sequence[str]) -> str:
     """The module-level variable that holds `Maker(...)`, unless the file starts its own server when run."""
     try:
-        tree = ast.parse(source[:_MAX_PARSED])
+        tree = ast.parse(source[:MAX_PARSED])
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""
     for node in tree.body:
@@ -375,34 +187,7 @@ def _made_by(source: str, makers: Sequence[str]) -> str:
     return ""
 
 
-def _with_server(runtime: Dependencies, command: str, rule: str) -> Dependencies:
-    """A server that detection chose is installed even if nobody declared it (a lock cannot be looked into: uv adds nothing
-    when it is there already)."""
-    server = command.split()[0] if command.split() else ""
-    if not rule.startswith("detection") or server not in ("uvicorn", "gunicorn") or server in _names(runtime):
-        return runtime
-    return Dependencies(
-        runtime.source,
-        (*runtime.requirements, server),
-        runtime.lock,
-        runtime.groups,
-        runtime.extras,
-        runtime.copies,
-        runtime.local,
-    )
-
-
 # What to test
-
-
-def _is_test(path: str) -> bool:
-    name = PurePosixPath(path).name
-    return (
-        name.startswith("test_")
-        or name.endswith("_test.py")
-        or path.startswith(("tests/", "test/"))
-        or name == "conftest.py"
-    )
 
 
 def _tests(
@@ -426,34 +211,15 @@ def _tests(
     ]
     if not found:
         return "", "", False
-    declared = "pytest" in _names(runtime, development)
+    declared = "pytest" in names(runtime, development)
     locked = runtime.lock and 'name = "pytest"' in files.read("uv.lock")
     if declared or locked:
         return "python -m pytest -q", "pytest (declared)", False
-    if any("unittest" in _imports_of(files.read(path)) for path in found) and "pytest" not in _imports(
-        files, tests=True
-    ):
+    if any("unittest" in imports_of(files.read(path)) for path in found) and "pytest" not in imports(files, tests=True):
         folder = next((name for name in ("tests", "test") if any(path.startswith(f"{name}/") for path in found)), ".")
         pattern = ' -p "*test*.py"' if not any(PurePosixPath(path).name.startswith("test") for path in found) else ""
         return f"python -m unittest discover -s {folder}{pattern}", "unittest", False
     return "python -m pytest -q", "pytest (the tests need it; declare it to choose its version)", True
-
-
-def _test_dependencies(runtime: Dependencies, development: Dependencies | None, pytest: bool) -> Dependencies | None:
-    added = (*(development.requirements if development else ()), *(("pytest",) if pytest else ()))
-    if development is None and not added:
-        return None
-    return Dependencies(
-        runtime.source
-        if not development or development.source == runtime.source
-        else f"{runtime.source} and {development.source}",
-        (*runtime.requirements, *added),
-        runtime.lock,
-        development.groups if development else (),
-        development.extras if development else (),
-        tuple(dict.fromkeys((*runtime.copies, *(development.copies if development else ())))),
-        runtime.local or bool(development and development.local),
-    )
 
 
 # Which Python
@@ -464,13 +230,13 @@ def _python(files: Files, project: Mapping[str, Any], settings: Mapping[str, str
     pinned = next(
         (line.strip() for line in files.read(".python-version").splitlines() if line.strip()[:1] not in ("", "#")), ""
     )
-    required = _table(project, "project").get("requires-python", "")
-    script = next((found for path in ENTRY_FILES if (found := _script(files, path)) is not None), {})
+    required = table(project, "project").get("requires-python", "")
+    block = next((found for path in ENTRY_FILES if (found := script(files, path)) is not None), {})
     for wanted, rule in (
         (settings.get("python", ""), "[tool.styr] python"),
         (pinned, ".python-version"),
         (required, "requires-python"),
-        (script.get("requires-python", ""), "the script metadata"),
+        (block.get("requires-python", ""), "the script metadata"),
     ):
         if wanted:
             try:

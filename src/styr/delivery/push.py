@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styr.delivery import build, git, landing, pods
-from styr.delivery.build import Builder, BuildError, Interpreter, Source, TestResult
-from styr.delivery.detect import DetectError, Files, Overrides, Plan, detect
+from styr.delivery.build import Builder, BuildError, Source, TestResult
+from styr.delivery.detect import Overrides, Plan, detect
+from styr.delivery.files import DetectError, Files
 from styr.delivery.images import Images, reference
+from styr.delivery.interpreters import Interpreter
 from styr.delivery.landing import Record, Repositories, branch_of
 from styr.delivery.report import Report
 from styr.delivery.tree import Entry, Limits, TreeError

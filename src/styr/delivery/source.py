@@ -8,24 +8,23 @@ processes and what must be undone when the pusher goes away. Format: git's Docum
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import random as random_module
 import re
 import shlex
 import shutil
 import socket
 import sys
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styr.delivery import git, hook, landing, pods
-from styr.delivery.build import Builder, find_uv
+from styr.delivery.build import Builder
 from styr.delivery.images import Images
+from styr.delivery.interpreters import find_uv
 from styr.delivery.landing import Repositories, branch_of
-from styr.delivery.push import Push, Update, Workshop
+from styr.delivery.push import Push, Workshop
+from styr.delivery.receive import CHUNK, BadBody, Receiving, feed, packet
 from styr.delivery.tree import MEBIBYTE, Limits
 from styr.kinds import meta
 from styr.kinds.errors import ApiError, NotFound
@@ -49,18 +48,11 @@ _PATH = re.compile(
 )
 _PROTOCOL = re.compile(r"version=[012](?::[a-z0-9=:-]{0,64})?")
 _NO_CACHE = {"cache-control": "no-cache, max-age=0, must-revalidate"}
-_SLACK = 8 * MEBIBYTE
-"""Read beyond the limit of a pack, so that git itself can say that it is too large."""
-_CHUNK = 64 * 1024
 _COLLECT_EVERY = 600.0
 _HOOKS = ("pre-receive", "post-receive")
 
 MayPush = Callable[[User, str, Key], Awaitable[bool]]
 """(user, "get" for fetches or "update" for pushes, app) -> allowed."""
-
-
-class BadBody(Exception):
-    """The request's body is not what its headers say."""
 
 
 class Source:
@@ -196,14 +188,14 @@ class Source:
         first = (
             b""
             if "GIT_PROTOCOL" in _protocol(request) and refs.startswith(b"000eversion 2")
-            else (_packet(f"# service={service}\n".encode()) + b"0000")
+            else (packet(f"# service={service}\n".encode()) + b"0000")
         )
         return Response(200, first + refs, {"content-type": f"application/x-{service}-advertisement", **_NO_CACHE})
 
     async def _upload(self, request: Request, key: Key) -> Response:
         process = await self._spawn("upload-pack", self.repositories.path(key), _protocol(request))
         try:
-            await _feed(request, process, self.limits.pack)
+            await feed(request, process, self.limits.pack)
         except BaseException:
             await git.stop(process)
             raise
@@ -225,7 +217,7 @@ class Source:
             theirs.close()
         receiving = Receiving(process, Push(self.shop, app, user.name), ours, self._tasks, meta.name(app))
         try:
-            size = await _feed(request, process, self.limits.pack)
+            size = await feed(request, process, self.limits.pack)
         except BaseException:
             await receiving.leave()
             raise
@@ -292,143 +284,10 @@ class Source:
         return await asyncio.to_thread(self.images.collect, used.__contains__, self._clock.time())
 
 
-class Receiving:
-    """One running receive-pack: its process, its hooks' questions, and the pusher who may go away at any time."""
-
-    def __init__(
-        self, process: asyncio.subprocess.Process, push: Push, channel: socket.socket, tasks: Tasks, name: str
-    ) -> None:
-        self._process = process
-        self._push = push
-        self._left = asyncio.Event()
-        self._tasks = tasks
-        self._name = name
-        self._hooks = tasks.spawn(self._answer(channel), name=f"push {name}")
-
-    async def output(self, size: int, limits: Limits) -> AsyncIterator[bytes]:
-        """What receive-pack says, as it says it. Closing it means that the pusher has gone."""
-        assert self._process.stdout
-        try:
-            chunk = await self._process.stdout.read(_CHUNK)
-            if size > limits.pack and chunk:
-                yield _remote(
-                    f"This push is larger than {limits.pack / MEBIBYTE:.0f} MB, the most that Styr takes. "
-                    "Keep data and builds out of the repository.\n"
-                )
-            while chunk:
-                yield chunk
-                chunk = await self._process.stdout.read(_CHUNK)
-            await self._process.wait()
-            await asyncio.shield(self._hooks)
-        finally:
-            await self.leave()
-
-    async def leave(self) -> None:
-        """The pusher is no longer there (or has heard all). Not accepted: all is undone. Accepted: it goes on alone."""
-        self._left.set()
-        if self._push.accepted:
-            if self._process.returncode is None:
-                self._tasks.spawn(self._drain(), name=f"push {self._name} without its pusher")
-            return
-        self._hooks.cancel()
-        await asyncio.shield(self._undo())
-
-    async def _undo(self) -> None:
-        await asyncio.gather(self._hooks, return_exceptions=True)
-        await git.stop(self._process)
-
-    async def _drain(self) -> None:
-        assert self._process.stdout
-        while await self._process.stdout.read(_CHUNK):
-            pass
-        await self._process.wait()
-
-    async def _answer(self, channel: socket.socket) -> None:
-        """Serves both hooks, one after the other; ends when receive-pack and they have ended."""
-        reader, writer = await asyncio.open_unix_connection(sock=channel, limit=4 * MEBIBYTE)
-
-        async def say(text: str) -> None:
-            if not self._left.is_set():
-                await send({"out": text})
-
-        async def send(answer: dict[str, object]) -> None:
-            with contextlib.suppress(ConnectionError):
-                writer.write(json.dumps(answer).encode() + b"\n")
-                await writer.drain()
-
-        try:
-            while line := await reader.readline():
-                await send({"exit": await self._one(json.loads(line), say)})
-        finally:
-            writer.close()
-            await asyncio.shield(self._push.close())
-
-    async def _one(self, question: dict[str, object], say: Callable[[str], Awaitable[None]]) -> int:
-        if question["hook"] == "pre-receive":
-            updates = [Update(*update) for update in question["updates"]]  # type: ignore[attr-defined]
-            quarantine: dict[str, str] = question["quarantine"]  # type: ignore[assignment]
-            return 0 if await self._push.pre_receive(updates, question["options"], quarantine, say) else 1  # type: ignore[arg-type]
-        following = asyncio.ensure_future(self._push.post_receive(say))
-        leaving = asyncio.ensure_future(self._left.wait())
-        try:
-            await asyncio.wait((following, leaving), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            following.cancel()
-            leaving.cancel()
-            await asyncio.gather(following, leaving, return_exceptions=True)
-        return 0
-
-
-async def _feed(request: Request, process: asyncio.subprocess.Process, limit: int) -> int:
-    """Copies the body into git, unpacked; returns its size. Reads on when git has stopped listening, so that the pusher
-    hears git's answer. Raises `BadBody`."""
-    assert process.stdin
-    unpack = zlib.decompressobj(16 + zlib.MAX_WBITS) if "gzip" in request.headers.get("content-encoding", "") else None
-    size, listening = 0, True
-    async for raw in _chunks(request):
-        for chunk in _unpacked(raw, unpack):
-            size += len(chunk)
-            if size > limit + _SLACK:
-                listening = False
-            if listening:
-                try:
-                    process.stdin.write(chunk)
-                    await process.stdin.drain()
-                except (BrokenPipeError, ConnectionResetError):
-                    listening = False
-        if size > 4 * (limit + _SLACK):
-            break
-    if unpack is not None and not unpack.eof:
-        raise BadBody("the gzip body ends in the middle")
-    process.stdin.close()
-    return size
-
-
-async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    if isinstance(request.body, bytes):
-        yield request.body
-        return
-    async for chunk in request.body:
-        yield chunk
-
-
-def _unpacked(raw: bytes, unpack: zlib._Decompress | None) -> list[bytes]:
-    if unpack is None:
-        return [raw]
-    parts = []
-    try:
-        while raw:
-            parts.append(unpack.decompress(raw, MEBIBYTE))
-            raw = unpack.unconsumed_tail
-    except zlib.error as error:
-        raise BadBody(f"the body is not gzip: {error}") from None
-    return parts
-
-
 async def _until_end(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
     assert process.stdout
     try:
-        while chunk := await process.stdout.read(_CHUNK):
+        while chunk := await process.stdout.read(CHUNK):
             yield chunk
         await process.wait()
     finally:
@@ -442,15 +301,6 @@ def _settings(settings: dict[str, str]) -> list[str]:
 def _protocol(request: Request) -> dict[str, str]:
     asked = request.headers.get("git-protocol", "")
     return {"GIT_PROTOCOL": asked} if _PROTOCOL.fullmatch(asked) else {}
-
-
-def _packet(content: bytes) -> bytes:
-    return f"{len(content) + 4:04x}".encode() + content
-
-
-def _remote(text: str) -> bytes:
-    """A line on git's second side band, which the client prints as `remote: ...`."""
-    return _packet(b"\x02" + text.encode())
 
 
 def _text(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
