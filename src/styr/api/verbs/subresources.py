@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import msgspec
@@ -18,6 +20,9 @@ from styr.kinds.errors import BadRequest, Unavailable
 from styr.kinds.resources import Object
 from styr.kinds.seams import LogOptions
 from styr.kinds.transport import Response
+
+FIRST_BYTES = 0.1
+"""Seconds that the answer to a followed log waits for a first part, or for the node's refusal."""
 
 
 async def finalize(call: Call) -> Response:
@@ -92,8 +97,40 @@ async def logs(call: Call) -> Response:
         timestamps=call.flag("timestamps"),
         limit_bytes=call.number("limitBytes"),
     )
-    body = call.core.logs(call.namespace, call.name, pod["metadata"]["uid"], options)
+    source = call.core.logs(call.namespace, call.name, pod["metadata"]["uid"], options)
+    body = await _begun(source, FIRST_BYTES if options.follow else None)
     return Response(200, body, {"content-type": "text/plain; charset=utf-8"})
+
+
+async def _begun(source: AsyncIterator[bytes], patience: float | None) -> AsyncIterator[bytes]:
+    """The same stream with its first part already asked for, so that a refusal (no such container) is still an answer
+    with its own status. A quiet log that is followed is not waited for longer than `patience` seconds."""
+    first = asyncio.ensure_future(_next(source))
+    try:
+        done, _ = await asyncio.wait([first], timeout=patience)
+    except asyncio.CancelledError:
+        first.cancel()
+        raise
+    if done:
+        first.result()
+    return _rest(first, source)
+
+
+async def _next(source: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(source, None)
+
+
+async def _rest(first: asyncio.Future[bytes | None], source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    try:
+        part = await first
+        while part is not None:
+            yield part
+            part = await anext(source, None)
+    finally:
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        if isinstance(source, AsyncGenerator):
+            await source.aclose()
 
 
 async def scale(call: Call) -> Response:
