@@ -130,7 +130,10 @@ class Protos:
         """A message from its JSON form; `Any`s inside are dicts with `@type`. Raises ValueError on a wrong field."""
         from google.protobuf import json_format
 
-        return json_format.ParseDict(dict(value), self.message(name)(), descriptor_pool=self.pool)
+        try:
+            return json_format.ParseDict(dict(value), self.message(name)(), descriptor_pool=self.pool)
+        except json_format.ParseError as error:
+            raise ValueError(f"{name}: {error}") from error
 
 
 def scan(binary: Path) -> dict[str, bytes]:

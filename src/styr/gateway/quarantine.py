@@ -1,8 +1,9 @@
 """Which HTTPRoute is guilty when Envoy rejects a route configuration that was made of many.
 
 Called by `gateway` with Envoy's answers; its `held` goes into the next translation. Envoy's text names no route, so the
-routes that are new since the last acceptance are halved until one is left: at most log2(n) answers, a few ms each. All
-others go into force; the guilty one is served as Envoy last took it. Pure state, no I/O.
+routes that are new since the last acceptance are halved until one is left; what was held back is tried again after each
+acceptance. That is about log2(n)^2 / 2 answers of a few ms for each bad route. All others go into force; the guilty one is
+served as Envoy last took it. Pure state, no I/O.
 """
 
 from __future__ import annotations
