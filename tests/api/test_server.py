@@ -126,13 +126,18 @@ async def test_reviews(api: Api) -> None:
 
 async def test_logs_come_from_the_node() -> None:
     asked: list[LogOptions] = []
+    ended = 0
 
     async def logs(namespace: str, name: str, uid: str, options: LogOptions, /) -> AsyncIterator[bytes]:
+        nonlocal ended
         asked.append(options)
-        if options.previous:
-            raise NotFound("no previous container")
-        yield b"one\n"
-        yield b"two\n"
+        try:
+            if options.previous:
+                raise NotFound("no previous container")
+            yield b"one\n"
+            yield b"two\n"
+        finally:
+            ended += 1
 
     store = Store.open(":memory:", SystemClock(), inline=True)
     server = ApiServer(store, clock=SystemClock(), random=random.Random(1), logs=logs)
@@ -144,6 +149,9 @@ async def test_logs_come_from_the_node() -> None:
     assert b"".join([part async for part in response.body]) == b"one\ntwo\n"  # type: ignore[union-attr]
     assert asked == [LogOptions(container="main", follow=True, tail_lines=5)]
     assert (await api("GET", f"{pods}/p/log?previous=1", want=404))["message"] == "no previous container"
+    unread = await api.raw("GET", f"{pods}/p/log")
+    await unread.body.aclose()  # type: ignore[union-attr]
+    assert ended == 3
     await api("GET", f"{pods}/p/log?container=none", want=400)
     await api("GET", f"{pods}/none/log", want=404)
     await api("GET", f"{pods}/p/log?tailLines=x", want=400)

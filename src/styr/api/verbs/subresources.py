@@ -105,32 +105,44 @@ async def logs(call: Call) -> Response:
 async def _begun(source: AsyncIterator[bytes], patience: float | None) -> AsyncIterator[bytes]:
     """The same stream with its first part already asked for, so that a refusal (no such container) is still an answer
     with its own status. A quiet log that is followed is not waited for longer than `patience` seconds."""
-    first = asyncio.ensure_future(_next(source))
+    stream = _Begun(source)
     try:
-        done, _ = await asyncio.wait([first], timeout=patience)
-    except asyncio.CancelledError:
-        first.cancel()
+        done, _ = await asyncio.wait([stream.first], timeout=patience)
+        if done:
+            stream.first.result()
+    except BaseException:
+        await stream.aclose()
         raise
-    if done:
-        first.result()
-    return _rest(first, source)
+    return stream
+
+
+class _Begun:
+    """A class, not a generator: `aclose` must end the source also when nobody has read a part yet."""
+
+    def __init__(self, source: AsyncIterator[bytes]) -> None:
+        self._source = source
+        self.first: asyncio.Future[bytes | None] = asyncio.ensure_future(_next(source))
+        self._begun = False
+
+    def __aiter__(self) -> _Begun:
+        return self
+
+    async def __anext__(self) -> bytes:
+        part = await _next(self._source) if self._begun else await self.first
+        self._begun = True
+        if part is None:
+            raise StopAsyncIteration
+        return part
+
+    async def aclose(self) -> None:
+        self.first.cancel()
+        await asyncio.gather(self.first, return_exceptions=True)
+        if isinstance(self._source, AsyncGenerator):
+            await self._source.aclose()
 
 
 async def _next(source: AsyncIterator[bytes]) -> bytes | None:
     return await anext(source, None)
-
-
-async def _rest(first: asyncio.Future[bytes | None], source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    try:
-        part = await first
-        while part is not None:
-            yield part
-            part = await anext(source, None)
-    finally:
-        first.cancel()
-        await asyncio.gather(first, return_exceptions=True)
-        if isinstance(source, AsyncGenerator):
-            await source.aclose()
 
 
 async def scale(call: Call) -> Response:
