@@ -81,9 +81,10 @@ class Platform:
                 say(line)
         return Done(await process.wait(), "\n".join(lines))
 
-    async def make_repository(self) -> None:
-        """The sample app with one commit on `main`, linked to this Styr."""
-        shutil.copytree(SAMPLE, self.repository, ignore=shutil.ignore_patterns("__pycache__"))
+    async def make_repository(self, *, sample: bool = True) -> None:
+        """The sample app, or what already stands in `repository`, with one commit on `main`, linked to this Styr."""
+        if sample:
+            shutil.copytree(SAMPLE, self.repository, ignore=shutil.ignore_patterns("__pycache__"))
         for arguments in (
             ("init", "-q", "-b", "main"),
             ("config", "user.name", "Demo"),
