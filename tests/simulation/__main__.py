@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from tests.simulation import scenario, virtual
+from tests.simulation import delivery, scenario, virtual
 from tests.simulation.faults import Trace
 from tests.simulation.world import World
 
@@ -46,18 +46,38 @@ def one_seed(seed: int, *, actions: int = 80) -> Result:
     return virtual.run(main)
 
 
+def one_delivery(seed: int) -> Result:
+    """The same for releases of an App, with users and a proxy."""
+
+    async def main() -> Result:
+        deliveries = delivery.Deliveries(seed)
+        world = deliveries.world
+        await deliveries.start()
+        try:
+            problems = await delivery.play(deliveries)
+            problems = [*world.monitor.violations[:5], *problems]
+            problems += deliveries.told if problems else []
+            seconds = world.clock.monotonic()
+        finally:
+            await deliveries.stop()
+        return Result(seed, problems, world.trace, world.crashes, seconds)
+
+    return virtual.run(main)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20, help="how many (20)")
     parser.add_argument("--first", type=int, default=1, help="the first seed (1)")
     parser.add_argument("--actions", type=int, default=80, help="changes per seed (80)")
+    parser.add_argument("--delivery", action="store_true", help="releases under traffic instead of plain workloads")
     parser.add_argument("--trace", action="store_true", help="print the end of the trace of each seed that fails")
     parser.add_argument("--log", action="store_true", help="print what the control plane logs")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO if options.log else logging.CRITICAL + 1, format="%(name)s: %(message)s")
     began, failed, hours, requests = time.process_time(), 0, 0.0, 0
     for seed in range(options.first, options.first + options.seeds):
-        result = one_seed(seed, actions=options.actions)
+        result = one_delivery(seed) if options.delivery else one_seed(seed, actions=options.actions)
         hours += result.seconds / 3600
         requests += result.trace.count
         if result.problems:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from styr.api.store.records import Change
 from styr.kinds import meta, pods
-from styr.kinds.resources import POD, REPLICA_SET, Object
+from styr.kinds.resources import HTTP_ROUTE, POD, REPLICA_SET, Object
 
 
 @dataclass
@@ -28,8 +28,16 @@ class Monitor:
                 rs = change.new.decode()
                 size = int(rs["spec"]["replicas"])
                 self._largest[meta.uid(rs)] = max(size, self._largest.get(meta.uid(rs), 0))
+            elif change.key.resource == HTTP_ROUTE.group_resource and change.new is not None:
+                self._route(change.new.decode())
             elif change.key.resource == POD.group_resource:
                 self._pod(change)
+
+    def _route(self, route: Object) -> None:
+        for rule in route["spec"].get("rules") or ():
+            weights = {ref["name"]: ref.get("weight", 1) for ref in rule.get("backendRefs") or ()}
+            if sum(weights.values()) != 100:
+                self.violations.append(f"the weights of route {meta.key(route)} are {weights}")
 
     def _pod(self, change: Change) -> None:
         old = change.old.decode() if change.old is not None else None

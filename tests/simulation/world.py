@@ -95,6 +95,7 @@ class World:
         self._store = Store.open(Path(self._folder.name) / "store.db", self.clock, inline=True)
         self._store.on_commit(self.monitor.see)
         server = ApiServer(self._store, clock=self.clock, random=Random(self.random.random()))
+        await server.start()
         clean = InProcessTransport(server, ADMIN)
         client = Client(clean)
         await _until_done(lambda: self._settle_in(client))
