@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ from styr.kinds.seams import LogOptions
 from styr.kinds.transport import User
 from styr.kit.clock import SystemClock
 
+OPENAPI_V3 = 29
+"""From this minor on, kubectl validates by OpenAPI v3. Older ones want the protobuf form of v2, which is not served."""
 ANN = User("ann", ("dev",))
 
 
@@ -32,6 +37,15 @@ async def fake_logs(namespace: str, name: str, uid: str, options: LogOptions, /)
         raise NotFound("no previous container")
     for line in range(3):
         yield f"{namespace}/{name} line {line}\n".encode()
+
+
+@cache
+def kubectl_minor() -> int:
+    """Of the kubectl in PATH: 20 for Debian's 1.20.2."""
+    found = subprocess.run(
+        ["kubectl", "version", "--client", "-o", "json"], capture_output=True, check=True, timeout=60
+    )
+    return int(json.loads(found.stdout)["clientVersion"]["minor"].rstrip("+"))
 
 
 @dataclass
@@ -58,6 +72,8 @@ class Platform:
 
     async def start_kubectl(self, *words: str, who: Path | None = None) -> asyncio.subprocess.Process:
         home = self.kubeconfig.parent
+        if words[0] in ("create", "apply", "replace") and kubectl_minor() < OPENAPI_V3:
+            words = (*(word for word in words if not word.startswith("--validate")), "--validate=false")
         return await asyncio.create_subprocess_exec(
             "kubectl",
             f"--cache-dir={home / 'cache'}",

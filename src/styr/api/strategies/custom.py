@@ -31,6 +31,10 @@ _KIND = re.compile(r"[A-Za-z]([A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 _GROUP = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)+")
 
 
+RULES_NOT_EVALUATED = "styr.dev/RulesNotEvaluated"
+"""Condition of a CustomResourceDefinition."""
+
+
 class CustomStrategy(Strategy):
     """One served version of a CRD."""
 
@@ -134,6 +138,7 @@ class CrdStrategy(Strategy):
             reason="InitialNamesAccepted" if established else "NotAccepted",
             message="the initial names have been accepted" if established else "not all names are accepted",
         )
+        _tell_unenforced(spec, status, now)
         if not taken:
             status["acceptedNames"] = dict(spec["names"])
         status.setdefault("acceptedNames", {"plural": "", "kind": ""})
@@ -149,6 +154,27 @@ class CrdStrategy(Strategy):
         resource = f"{obj['spec']['names']['plural']}.{obj['spec']['group']}"
         for key, _ in list(txn.list(resource)):
             txn.delete(key)
+
+
+def _tell_unenforced(spec: Object, status: Object, now: str) -> None:
+    """CEL rules are kept but not evaluated: the definition itself says so, and where they stand."""
+    paths = [
+        f"spec.versions[{index}].{path}"
+        for index, version in enumerate(spec["versions"])
+        for path in compile_schema(version["schema"]["openAPIV3Schema"]).unenforced
+    ]
+    if paths:
+        more = f" and {len(paths) - 8} more" if len(paths) > 8 else ""
+        status["conditions"] = conditions.put(
+            status["conditions"],
+            RULES_NOT_EVALUATED,
+            True,
+            now=now,
+            reason="Unsupported",
+            message=f"x-kubernetes-validations are stored but not evaluated: {', '.join(paths[:8])}{more}",
+        )
+    else:
+        status["conditions"] = [c for c in status["conditions"] if c.get("type") != RULES_NOT_EVALUATED]
 
 
 def _conflict(crd: Object, txn: Txn) -> str:
