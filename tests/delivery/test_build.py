@@ -70,7 +70,7 @@ APP = {"main.py": "import greeting\n", "requirements.txt": "greeting\n"}
 async def test_dependencies_are_installed_once(world: World):
     user = await world.repository(APP)
     out = await user.git("push", "-o", "detach", world.url(), "main")
-    assert "Installing from requirements.txt with uv" in out
+    assert "Installing from requirements.txt: making a layer with uv" in out
     assert len(steps(world, "build")) == 1
     image = world.source.images.resolve(world.releases()[0]["spec"]["image"])
     assert image is not None

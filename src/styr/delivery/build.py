@@ -138,11 +138,12 @@ class Builder:
         """The name of a whole layer that holds them. Raises `BuildError`."""
         name = self.layer_name(source, wanted, interpreter)
         short = name.removeprefix("deps-")[:8]
+        from_where = f"{title} from {wanted.source}" if wanted.lock or wanted.requirements else "Nothing to install"
         if self.images.is_whole(name):
             self.images.touch(name)
-            await report.step(f"{title} from {wanted.source}: cached (unchanged, {short})")
+            await report.step(f"{from_where}: cached (unchanged, {short})")
             return name
-        await report.step(f"{title} from {wanted.source} with {'uv' if self.uv else 'pip'} (new: {short})")
+        await report.step(f"{from_where}: making a layer with {'uv' if self.uv else 'pip'} (new: {short})")
         waited = False
         while True:
             with self.images.try_lock(name) as mine:

@@ -46,6 +46,8 @@ OPTIONS = {
     "skip-canary": "send all traffic to it as soon as it is ready",
 }
 _OUTCOMES = ("Promoted", "RolledBack", "Failed", "Superseded")
+_RETELL = 15.0
+"""Seconds after which the number of requests to go is told again."""
 _READ = 1 << 20
 """Bytes of one file that detection reads at most."""
 
@@ -310,7 +312,9 @@ class Push:
             await report.outcome(f"Lost sight of it ({_words(error)}); it goes on: styr releases {app}")
 
     async def _follow(self, name: str, report: Report) -> None:
-        shop, last = self._shop, ""
+        shop = self._shop
+        told: tuple[Any, ...] = ()
+        at = 0.0
         async with aclosing(pods.observe(shop.client, shop.clock, RELEASE, name, self._key.namespace)) as states:
             async for release in states:
                 if release is None:
@@ -320,10 +324,11 @@ class Push:
                 if status.get("phase") in _OUTCOMES:
                     await report.outcome(await self._outcome(name, status))
                     return
-                line = progress(status)
-                if line and line != last:
-                    await (report.step(line) if not last else report.detail(line))
-                    last = line
+                news = tuple(status.get(word) for word in ("phase", "weight", "outcome"))
+                now = shop.clock.monotonic()
+                if (line := progress(status)) and (news != told or now - at >= _RETELL):
+                    await (report.detail(line) if told else report.step(line))
+                    told, at = news, now
 
     async def _outcome(self, name: str, status: Mapping[str, Any]) -> str:
         app, phase = self._key.name, status.get("phase")

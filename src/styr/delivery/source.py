@@ -69,6 +69,7 @@ class Source:
         limits: Limits | None = None,
         may_push: MayPush | None = None,
     ) -> None:
+        data_dir = data_dir.absolute()
         self.limits = limits or Limits()
         self.images = Images(data_dir / "images")
         self.repositories = Repositories(client, data_dir / "git")
