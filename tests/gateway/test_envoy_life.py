@@ -159,7 +159,7 @@ async def test_no_request_fails_while_everything_changes(house: House) -> None:
     finally:
         stop.set()
         await asyncio.gather(*clients)
-    assert seen.total() > 500
+    assert seen.total() > 100
     assert set(seen) == {200}
 
 

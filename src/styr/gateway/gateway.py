@@ -78,8 +78,7 @@ class Gateway:
         self.quarantine = Quarantine()
         self.loopback_v6 = has_loopback_v6()
         self.files = EnvoyFiles.prepare(data_dir / "envoy")
-        binary, _ = find_binary()
-        self.envoy = Envoy(binary, self.files, clock, concurrency=concurrency or min(2, os.cpu_count() or 1))
+        self.envoy = Envoy(Path(), self.files, clock, concurrency=concurrency or min(2, os.cpu_count() or 1))
         self.traffic: TrafficSource = EnvoyTraffic(
             self.files.admin, clock, lambda: self.envoy.epoch if self.envoy.running else "", lambda: self._live.served
         )
@@ -100,6 +99,7 @@ class Gateway:
         EnvoyMissing, EnvoyUntested, EnvoyDied, PortTaken."""
         from styr.gateway.xds import AdsServer
 
+        self.envoy.binary, _ = find_binary()
         protos = Protos.load(self.envoy.binary, self.files.data)
         self._ads = AdsServer(protos, self.files.xds, self.clock, self._on_answer, drain=self._drain)
         await self._ads.start()

@@ -57,14 +57,15 @@ def units(plan: Plan, *, loopback_v6: bool) -> dict[str, dict[str, Unit]]:
 
 def cluster(name: str) -> dict[str, Any]:
     """HTTP/1.1 with keep-alive. Idle connections go after 1 s, before any usual server closes them under a request
-    (gunicorn 2 s, uvicorn and Node 5 s). Limits are raised from 1,024: the application's own are what should bite."""
+    (gunicorn 2 s, uvicorn and Node 5 s). Limits are raised from 1,024: the application's own are what should bite. In
+    turn, not by least requests: an endpoint that has just died has the fewest, and would be drawn again by each retry."""
     limits = {"max_connections": _LIMIT, "max_pending_requests": _LIMIT, "max_requests": _LIMIT, "max_retries": 1024}
     return {
         "name": name,
         "type": "EDS",
         "eds_cluster_config": {"eds_config": {"ads": {}, "resource_api_version": "V3"}},
         "connect_timeout": "1s",
-        "lb_policy": "LEAST_REQUEST",
+        "lb_policy": "ROUND_ROBIN",
         "circuit_breakers": {"thresholds": [{"priority": "DEFAULT", **limits}]},
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "typed_extension_protocol_options": {
@@ -223,6 +224,6 @@ def _retry(idempotent: bool) -> Mapping[str, Any]:
         "retry_on": conditions + ",reset" if idempotent else conditions,
         "num_retries": 3,
         "retry_host_predicate": [{"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": previous}],
-        "host_selection_retry_max_attempts": "5",
+        "host_selection_retry_max_attempts": "20",
         "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.050s"},
     }
