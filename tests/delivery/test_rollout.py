@@ -196,6 +196,22 @@ async def test_a_rollback_with_nothing_to_go_back_to_is_refused():
     assert stage.phase("hello-r1") == "Promoted"
     assert ROLLBACK_ANNOTATION not in (stage.get(RELEASE, "hello-r1")["metadata"].get("annotations") or {})
     assert "no earlier promoted release" in stage.status["conditions"][0]["message"]
+    assert stage.told("hello-r1")["conditions"][0]["reason"] == "RollbackRefused"
+
+
+async def test_a_release_before_that_does_not_start_any_more_is_no_way_back():
+    stage = await running(keepWarmSeconds=0)
+    name = await stage.push(skipCanary=True)
+    await stage.until(lambda: stage.phase(name) == "Promoted")
+    await stage.run(20)
+    stage.get(RELEASE, "hello-r1")["spec"]["image"] = "crash"
+    await stage.annotate(name, ROLLBACK_ANNOTATION)
+    await stage.until(lambda: "conditions" in stage.told(name), 90)
+    assert "hello-r1 does not start: it ends at once" in stage.told(name)["conditions"][0]["message"]
+    await stage.run(5)
+    assert stage.phase(name) == "Promoted"
+    assert stage.route[name] == 100
+    assert stage.lost == 0
 
 
 async def test_skip_canary_is_honoured():

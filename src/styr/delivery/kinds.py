@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from styr.delivery.meanings import KINDS, described
 from styr.delivery.ramp import STEPS, Plan
 from styr.kinds.resources import APP, RELEASE, Object, Resource
 
@@ -70,15 +71,8 @@ _ROLLOUT = _object(
             "minimum": 0.0001,
             "maximum": 0.2,
             "default": 0.01,
-            "description": "The greatest chance that a release which is no worse is ever rolled back.",
         },
-        "harmBudget": {
-            "type": "number",
-            "minimum": 0.0001,
-            "maximum": 1,
-            "description": "Extra failures, as a share of all requests, that must be excluded (99 % confidence) before "
-            "the weight rises. Without it: 0.01 from 10 requests/s on, 0.03 from 1, else 0.05.",
-        },
+        "harmBudget": {"type": "number", "minimum": 0.0001, "maximum": 1},
         "steps": _list(_integer(1, 100), minItems=1, maxItems=50, default=list(STEPS)),
         "minStepSeconds": _integer(1, 86_400, 5),
         "startWeight": _integer(1, 99),
@@ -192,9 +186,9 @@ def _definition(resource: Resource, spec: Schema, status: Schema, columns: list[
         "shortNames": list(resource.short_names),
         "categories": list(resource.categories),
     }
-    schema = _object(
-        {"apiVersion": _STRING, "kind": _STRING, "metadata": {"type": "object"}, "spec": spec, "status": status}
-    )
+    header = {"apiVersion": _STRING, "kind": _STRING, "metadata": {"type": "object"}}
+    fields = described(resource.kind, _object({"spec": spec, "status": status}))["properties"]
+    schema = _object({**header, **fields}, description=KINDS[resource.kind])
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

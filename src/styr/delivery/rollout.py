@@ -263,6 +263,7 @@ class Rollout:
             return await refuse(
                 scene, stable, "NothingToGoBackTo", "there is no earlier promoted release to go back to"
             )
+        await update(scene, stable, {"conditions": None})  # an earlier refusal is no answer to this wish
         if scene.serves(previous):
             await write(scene, [(meta.name(previous), 100), (meta.name(stable), 0)])
             said = f"Taken back by hand; {meta.name(previous)} has all traffic again"

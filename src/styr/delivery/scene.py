@@ -117,8 +117,13 @@ async def promote(scene: Scene, candidate: Object, verdict: str, fields: Mapping
 
 async def refuse(scene: Scene, stable: Object, reason: str, message: str) -> Outcome:
     """Tell why a rollback by hand cannot be, and forget the wish: it must not come true later by surprise."""
-    await scene.context.event(stable, "Warning", reason, f"Rollback refused: {message}")
-    await condition(scene, False, reason, f"Rollback of {meta.name(stable)} refused: {message}")
+    said = f"Rollback of {meta.name(stable)} refused: {message}"
+    await scene.context.event(stable, "Warning", reason, said)
+    await condition(scene, False, reason, said)
+    listed = (stable.get("status") or {}).get("conditions")
+    now = scene.context.now()
+    told = conditions.put(listed, "TakenBack", False, now=now, reason="RollbackRefused", message=said)
+    await update(scene, stable, {"conditions": told})
     await scene.context.patch(RELEASE, stable, {"metadata": {"annotations": {ROLLBACK_ANNOTATION: None}}})
     return After(SOON)
 
