@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from styr.gateway.envoy import EnvoyFiles, PortTaken, recorded, stop_envoy
-from styr.gateway.gateway import check_port
+from styr.gateway.gateway import check_port, free_port
+from styr.kinds.resources import SERVICE
 from tests.gateway.conftest import House, make
 from tests.gateway.support import (
     App,
@@ -120,6 +121,21 @@ async def test_a_taken_port_is_a_clear_error(tmp_path: Path) -> None:
     check_port(port)
 
 
+async def test_the_world_may_be_known_before_envoy_is_there(tmp_path: Path) -> None:
+    api, port = FakeApi(), free_port()
+    app = await App("app").start()
+    made = make(api, tmp_path, port=port)
+    api.put(*gateway(port), service("app"), *endpoints("app", app.port), route("r", rule(backend("app"))))
+    await eventually(lambda: made._latest)
+    try:
+        await made.start()
+        await eventually(lambda: api.condition("Programmed", "r").get("status") == "True")
+        assert await Connection(port).get("x") == (200, "app")
+    finally:
+        await made.stop(keep_envoy=False)
+        await app.stop()
+
+
 async def load(house: House, host: str, stop: asyncio.Event, seen: Counter[int]) -> None:
     connection = Connection(house.port)
     while not stop.is_set():
@@ -147,7 +163,7 @@ async def test_no_request_fails_while_everything_changes(house: House) -> None:
             await house.programmed("r")
             house.api.put(route("r", rule(backend(fresh)), hosts=["a.localhost"]))
             await house.programmed("r")
-            house.api.remove(service_resource(), current)
+            house.api.remove(SERVICE, current)
             current = fresh
             replacement = await App("next").start()
             house.apps.append(replacement)
@@ -161,12 +177,6 @@ async def test_no_request_fails_while_everything_changes(house: House) -> None:
         await asyncio.gather(*clients)
     assert seen.total() > 100
     assert set(seen) == {200}
-
-
-def service_resource():  # type: ignore[no-untyped-def]
-    from styr.kinds.resources import SERVICE
-
-    return SERVICE
 
 
 async def test_an_endpoint_killed_under_load_is_covered_by_the_retry(house: House) -> None:

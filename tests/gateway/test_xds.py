@@ -58,10 +58,12 @@ class FakeEnvoy:
         self.mute: set[str] = set()
         self.reject: dict[str, str] = {}
         self.unanswered: list[Any] = []
+        self.writing = asyncio.Lock()
 
     async def ask(self, url: str, **fields: Any) -> None:
         request = self.protos.message("envoy.service.discovery.v3.DeltaDiscoveryRequest")(type_url=url, **fields)
-        await self.call.write(request)
+        async with self.writing:  # gRPC takes one write at a time
+            await self.call.write(request)
 
     async def run(self, initial: dict[str, dict[str, str]] | None = None) -> None:
         for url, known in (initial or {}).items():

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from styr.client.client import Client
 from styr.client.controller import Context, Controller, Done, Outcome, Watch
 from styr.gateway import status
-from styr.gateway.envoy import Envoy, EnvoyFiles, PortTaken
+from styr.gateway.envoy import Envoy, EnvoyFiles, PortTaken, recorded
 from styr.gateway.ir import CONTROLLER, RDS, ObjectKey, Snapshot, Translation, Unit, World
 from styr.gateway.protos import Protos, find_binary
 from styr.gateway.quarantine import Quarantine
@@ -100,18 +100,14 @@ class Gateway:
         from styr.gateway.xds import AdsServer
 
         self.envoy.binary, _ = find_binary()
+        if self.port and recorded(self.files.data) is None:
+            check_port(self.port)
         protos = Protos.load(self.envoy.binary, self.files.data)
         self._ads = AdsServer(protos, self.files.xds, self.clock, self._on_answer, drain=self._drain)
         await self._ads.start()
         if self._latest is not None:
             self._ads.publish(self._latest)
         await self.envoy.start()
-        if self.port and not self.envoy.adopted:
-            try:
-                check_port(self.port)
-            except PortTaken:
-                await self.stop(keep_envoy=False)
-                raise
         self._tasks = await Tasks("gateway").__aenter__()
         self._tasks.spawn(self.envoy.supervise(), name="envoy")
         self._tasks.spawn(self._write_statuses(), name="statuses")
