@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -59,3 +60,10 @@ def test_private_files_are_private(tmp_path):
 def test_nothing_started_yet_says_so(tmp_path):
     with pytest.raises(NotRunning, match="styr up"):
         Folder(tmp_path).require_kubeconfig()
+
+
+def test_a_zombie_is_dead(tmp_path):
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert process_start(child.pid) == 0
+    child.wait()

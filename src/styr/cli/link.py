@@ -6,6 +6,7 @@ copied into the repository. The certificate authority is named for this one addr
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -110,6 +111,12 @@ def command(app: str | None, branch: str, folder: Folder, namespace: str) -> Non
     url = f"{base}/git/{path}.git"
     verb = "set-url" if "styr" in git("remote").split() else "add"
     git("remote", verb, "styr", url)
+    if os.environ.get("GIT_SSL_CAINFO"):
+        click.echo(
+            "Warning: GIT_SSL_CAINFO is set and overrides Styr's own certificate authority. Push with it unset:",
+            err=True,
+        )
+        click.echo(f"  env -u GIT_SSL_CAINFO git push styr {branch}", err=True)
     deploys = (linked.get("spec") or {}).get("branch", branch)
     click.echo(f"Linked {top} to the app {meta.name(linked)}.")
     click.echo(f"Deploy it:   git push styr {deploys}")

@@ -12,13 +12,14 @@ import click
 from styr.cli import options
 from styr.cli.connect import require, run
 from styr.cli.options import Hint
-from styr.kinds import meta
+from styr.kinds import conditions, meta
 from styr.kinds.resources import APP, RELEASE, Object
 from styr.plane.folder import Folder
 
 if TYPE_CHECKING:
     from styr.client.client import Client
 
+OVER = ("RolledBack", "Failed", "Superseded")
 PATIENCE = 90.0
 """Seconds to wait: the release before may have to be started again."""
 
@@ -32,15 +33,20 @@ def release_to_take_back(app: Object) -> str:
     return str(name)
 
 
-async def _until_taken_back(client: Client, release: str, namespace: str) -> Object:
+async def _until_taken_back(client: Client, app: str, release: str, namespace: str) -> Object:
+    """The release once it is over. The platform takes the annotation away when it cannot be done: a `Hint` says why."""
+    from styr.delivery.kinds import ROLLBACK_ANNOTATION
+
     async with aclosing(client.watch(RELEASE, namespace, fields=f"metadata.name={release}")) as events:
         async for event in events:
-            status = event.object.get("status") or {}
-            if event.type == "DELETED" or status.get("phase") in ("RolledBack", "Failed", "Superseded"):
+            if event.type == "BOOKMARK":
+                continue
+            if event.type == "DELETED" or (event.object.get("status") or {}).get("phase") in OVER:
                 return event.object
-            refused = next((c for c in status.get("conditions") or () if c.get("reason") == "RollbackRefused"), None)
-            if refused:
-                raise Hint(str(refused.get("message")), f"See: styr releases {release.rpartition('-r')[0]}")
+            if ROLLBACK_ANNOTATION not in meta.annotations(event.object):
+                status = (await client.get(APP, app, namespace)).get("status") or {}
+                refused = conditions.find(status.get("conditions"), "RollingBack") or {}
+                raise Hint(str(refused.get("message") or f"{release} was not taken back."), f"See: styr releases {app}")
     raise Hint(f"The server ended the watch of {release}.", "Look again: styr apps")
 
 
@@ -64,7 +70,7 @@ def command(app: str, reason: str, folder: Folder, namespace: str, output: str) 
         name = release_to_take_back(await require(client, APP, app, namespace, "See them: styr apps"))
         await client.patch(RELEASE, name, namespace, {"metadata": {"annotations": {ROLLBACK_ANNOTATION: reason}}})
         try:
-            taken = await asyncio.wait_for(_until_taken_back(client, name, namespace), PATIENCE)
+            taken = await asyncio.wait_for(_until_taken_back(client, app, name, namespace), PATIENCE)
         except TimeoutError:
             raise Hint(f"{name} was not taken back within {PATIENCE:.0f} s.", f"See: styr releases {app}") from None
         return taken, await client.get(APP, app, namespace)

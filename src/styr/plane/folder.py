@@ -160,9 +160,10 @@ def ready_text(folder: Folder, state: State) -> str:
 
 
 def process_start(pid: int) -> int:
-    """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat), 0 when it is gone."""
+    """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat), 0 when it is gone or a zombie: one
+    that was killed but not yet reaped holds nothing any more."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0
-    return int(stat.rpartition(")")[2].split()[19])
+    return 0 if fields[0] in "ZX" else int(fields[19])

@@ -40,7 +40,7 @@ class Platform:
     def __init__(self, root: Path) -> None:
         self.folder = Folder(root / "styr")
         self.repository = root / "hello"
-        self._env = {
+        self.env = {
             **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
             "STYR_DATA_DIR": str(self.folder.path),
             "GIT_CONFIG_GLOBAL": os.devnull,
@@ -67,7 +67,7 @@ class Platform:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=self.repository if self.repository.exists() else None,
-            env=self._env,
+            env=self.env,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
