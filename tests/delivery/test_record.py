@@ -78,7 +78,7 @@ def test_the_longest_record_of_the_widest_rows_stays_below_100_kb():
 def test_any_history_replays_to_the_same_state(history):
     last, ticks = 0, []
     for weight, ours, bad in history:
-        canary = Arm(ours, min(ours, bad), tuple([ours, *[0] * len(BOUNDS)]))
+        canary = Arm(ours, min(ours, bad), (ours, *[0] * len(BOUNDS)))
         ticks.append(Tick(1000, min(last, weight), max(last, weight), canary, Arm(50, 0, (50, *[0] * len(BOUNDS)))))
         last = weight
     found, state, _ = recorded(ticks)
