@@ -10,15 +10,15 @@ from tests.simulation import virtual
 from tests.simulation.__main__ import one_seed
 
 
-@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("seed", range(1, 4))
 def test_everything_settles_after_faults_and_crashes(seed: int) -> None:
-    result = one_seed(seed)
+    result = one_seed(seed, actions=50)
     assert result.problems == [], "\n".join([*result.problems, *result.trace.lines[-40:]])
     assert result.trace.writes > 50, "the scenario did nothing"
 
 
 def test_the_same_seed_gives_the_same_trace() -> None:
-    first, second, other = one_seed(7), one_seed(7), one_seed(8)
+    first, second, other = one_seed(7, actions=20), one_seed(7, actions=20), one_seed(8, actions=20)
     assert first.trace.digest == second.trace.digest
     assert first.trace.digest != other.trace.digest
 

@@ -4,9 +4,10 @@ cluster has its own. Each is a pure `plan` and one `reconcile`; they know the AP
 from __future__ import annotations
 
 from styr.client.controller import Controller
-from styr.controllers import deployment, endpointslice, garbage, namespace, replicaset, scheduler
+from styr.controllers import deployment, endpointslice, events, garbage, namespace, replicaset, scheduler
 
 
 def controllers() -> list[Controller]:
     """A fresh set for one manager."""
-    return [module.controller() for module in (deployment, replicaset, scheduler, endpointslice, namespace, garbage)]
+    modules = (deployment, replicaset, scheduler, endpointslice, namespace, garbage, events)
+    return [module.controller() for module in modules]
