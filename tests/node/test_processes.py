@@ -13,9 +13,10 @@ from pathlib import Path
 from styr.kinds import meta
 from styr.kinds.resources import POD, Object, Resource
 from styr.kinds.seams import LogOptions
+from styr.kit.process import ProcessId, boot_id, start_time
 from styr.node.record import load
 from styr.node.runtimes.base import Handle, Launch
-from styr.node.runtimes.process import ProcessRuntime, boot_id, open_exactly, start_time
+from styr.node.runtimes.process import ProcessRuntime
 from tests.node.world import (
     SERVER,
     Api,
@@ -47,7 +48,7 @@ while not os.path.exists('pid') or not open('pid').read(): time.sleep(0.01)
 
 
 def alive(pid: int) -> bool:
-    return start_time(pid) is not None
+    return start_time(pid) != 0
 
 
 async def daemon_pid(w: World, name: str) -> int:
@@ -205,7 +206,7 @@ async def test_a_recycled_pid_is_never_signalled() -> None:
     child = subprocess.Popen(["sleep", "1000"])
     try:
         started = start_time(child.pid)
-        assert started is not None
+        assert started
         runtime = ProcessRuntime()
         stale = Handle(child.pid, started - 1, boot_id())
         other_boot = Handle(child.pid, started, "another boot")
@@ -215,7 +216,7 @@ async def test_a_recycled_pid_is_never_signalled() -> None:
             assert not runtime.alive(handle)
             assert not (await runtime.wait(handle, Path("/nowhere"))).known
         assert child.poll() is None
-        descriptor = open_exactly(child.pid, started)
+        descriptor = ProcessId(child.pid, started).open()
         assert descriptor is not None
         os.close(descriptor)
     finally:

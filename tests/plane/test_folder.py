@@ -2,11 +2,11 @@
 
 import json
 import os
-import subprocess
 
 import pytest
 
-from styr.plane.folder import Folder, FolderError, FolderInUse, FolderTooNew, NotRunning, process_start
+from styr.kit.process import start_time
+from styr.plane.folder import Folder, FolderError, FolderInUse, FolderTooNew, NotRunning
 
 
 def test_a_second_styr_is_refused_and_told_what_to_do(tmp_path):
@@ -42,9 +42,9 @@ def test_a_damaged_state_file_counts_as_none(tmp_path, text):
 
 def test_a_recycled_pid_is_not_taken_for_ours(tmp_path):
     folder = Folder(tmp_path).open()
-    folder.write_state(pid=os.getpid(), start=process_start(os.getpid()))
+    folder.write_state(pid=os.getpid(), start=start_time(os.getpid()))
     assert folder.running_pid() == os.getpid()
-    folder.write_state(start=process_start(os.getpid()) - 1)
+    folder.write_state(start=start_time(os.getpid()) - 1)
     assert folder.running_pid() is None
     folder.close()
 
@@ -60,10 +60,3 @@ def test_private_files_are_private(tmp_path):
 def test_nothing_started_yet_says_so(tmp_path):
     with pytest.raises(NotRunning, match="styr up"):
         Folder(tmp_path).require_kubeconfig()
-
-
-def test_a_zombie_is_dead(tmp_path):
-    child = subprocess.Popen(["true"])
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert process_start(child.pid) == 0
-    child.wait()

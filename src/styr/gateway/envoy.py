@@ -1,6 +1,6 @@
 """The Envoy process: started, adopted, watched, restarted, stopped.
 
-Called by `gateway`. Calls `bootstrap`, `admin`, `process`. Envoy runs in a session of its own and outlives the control
+Called by `gateway`. Calls `bootstrap`, `admin`. Envoy runs in a session of its own and outlives the control
 plane: SIGKILL of Styr leaves it serving its last configuration, and the next start adopts it, by pid and start time and
 by a handshake on its admin socket. Only `stop()` ends it. Never tells Envoy any route: that is `xds`.
 """
@@ -22,11 +22,11 @@ from pathlib import Path
 
 from styr.gateway import admin
 from styr.gateway.bootstrap import bootstrap
-from styr.gateway.process import ProcessId, started
 from styr.gateway.protos import GatewayError
 from styr.kit.clock import Clock
 from styr.kit.files import write_atomic
 from styr.kit.log import Log
+from styr.kit.process import ProcessId
 
 log = Log("styr.gateway.envoy")
 
@@ -152,7 +152,7 @@ class Envoy:
                 command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True, cwd="/"
             )
         _raise_file_limit(self._child.pid)
-        self.identity, self.adopted = ProcessId(self._child.pid, started(self._child.pid)), False
+        self.identity, self.adopted = ProcessId.of(self._child.pid), False
         write_atomic(self.files.data / "envoy.json", json.dumps({**asdict(self.identity), "fingerprint": fingerprint}))
         deadline = self.clock.monotonic() + 20.0
         while not await self._answers():
@@ -235,7 +235,7 @@ def recorded(data: Path) -> ProcessId | None:
     """The Envoy that `DIR/envoy/envoy.json` names, if it runs."""
     try:
         record = json.loads((data / "envoy.json").read_text())
-        found = ProcessId(int(record["pid"]), str(record["started"]))
+        found = ProcessId(int(record["pid"]), int(record["started"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if found.alive() else None

@@ -14,6 +14,7 @@ from typing import Any
 from styr.kinds import conditions
 from styr.kinds.resources import Object
 from styr.kit.clock import rfc3339
+from styr.kit.process import boot_id
 from styr.version import __version__
 
 LEASE_NAMESPACE = "kube-node-lease"
@@ -40,7 +41,7 @@ def facts() -> dict[str, Any]:
         "kernel": platform.release(),
         "os": release.get("PRETTY_NAME", "Linux").strip('"'),
         "machine_id": _read("/etc/machine-id").strip(),
-        "boot_id": _read("/proc/sys/kernel/random/boot_id").strip(),
+        "boot_id": boot_id(),
         "host": socket.gethostname(),
     }
 

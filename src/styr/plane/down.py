@@ -6,10 +6,10 @@ Works from what is on disk, so it also ends the pods and the Envoy of a control 
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 
+from styr.kit.process import ProcessId
 from styr.plane.folder import Folder
 
 PATIENCE = 45.0
@@ -24,9 +24,9 @@ class StopError(Exception):
 def stop(folder: Folder, *, keep_apps: bool) -> list[str]:
     """Stops what runs on the folder; returns what was stopped, in words. Raises `StopError`."""
     stopped: list[str] = []
-    if pid := folder.running_pid():
-        _end(pid, folder)
-        stopped.append(f"control plane (pid {pid})")
+    if found := folder.control_plane():
+        _end(found, folder)
+        stopped.append(f"control plane (pid {found.pid})")
     return stopped if keep_apps else stopped + stop_apps(folder)
 
 
@@ -41,21 +41,12 @@ def stop_apps(folder: Folder) -> list[str]:
     return stopped + ([f"{ended} pod{'s' if ended != 1 else ''}"] if ended else [])
 
 
-def _end(pid: int, folder: Folder) -> None:
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        if folder.running_pid() != pid:
-            return
-        signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-        deadline = time.monotonic() + PATIENCE
-        while folder.running_pid() == pid:
-            if time.monotonic() > deadline:
-                raise StopError(
-                    f"The control plane (pid {pid}) did not end within {PATIENCE:.0f} s. What it said: {folder.log}"
-                )
-            time.sleep(0.02)
-    finally:
-        os.close(descriptor)
+def _end(target: ProcessId, folder: Folder) -> None:
+    target.signal(signal.SIGTERM)
+    deadline = time.monotonic() + PATIENCE
+    while target.alive():
+        if time.monotonic() > deadline:
+            raise StopError(
+                f"The control plane (pid {target.pid}) did not end within {PATIENCE:.0f} s. What it said: {folder.log}"
+            )
+        time.sleep(0.02)

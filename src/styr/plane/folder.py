@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from styr.kit.files import write_atomic
+from styr.kit.process import ProcessId
 from styr.version import __version__
 
 FORMAT = 1
@@ -44,8 +45,8 @@ class NotRunning(FolderError):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What outlives a run: the ports (so that remotes and kubeconfigs stay true) and who runs. `start` is field 22 of
-    /proc/PID/stat: a pid alone may have been given to somebody else."""
+    """What outlives a run: the ports (so that remotes and kubeconfigs stay true) and who runs. `start` is the
+    control plane's start time (`kit.process`): a pid alone may have been given to somebody else."""
 
     api_port: int = 0
     gateway_port: int = 0
@@ -120,10 +121,15 @@ class Folder:
         write_atomic(self.path / "state.json", json.dumps(asdict(state)))
         return state
 
-    def running_pid(self) -> int | None:
-        """The control plane's pid, if it is alive and still the same process."""
+    def control_plane(self) -> ProcessId | None:
+        """The control plane's process, if it is alive and still the same."""
         state = self.state()
-        return state.pid if state.pid and process_start(state.pid) == state.start else None
+        found = ProcessId(state.pid, state.start)
+        return found if found.alive() else None
+
+    def running_pid(self) -> int | None:
+        found = self.control_plane()
+        return found.pid if found else None
 
     def require_kubeconfig(self) -> Path:
         if not self.kubeconfig.exists():
@@ -157,13 +163,3 @@ def ready_text(folder: Folder, state: State) -> str:
         f"Data folder: {folder.path}   kubectl --kubeconfig {folder.kubeconfig} get pods\n"
         "Deploy: cd my-app && styr link && git push styr main"
     )
-
-
-def process_start(pid: int) -> int:
-    """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat), 0 when it is gone or a zombie: one
-    that was killed but not yet reaped holds nothing any more."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return 0 if fields[0] in "ZX" else int(fields[19])

@@ -39,10 +39,11 @@ from styr.kinds.transport import User
 from styr.kit.clock import SystemClock
 from styr.kit.files import make_private
 from styr.kit.log import Log, setup
+from styr.kit.process import start_time
 from styr.kit.tasks import Tasks
 from styr.plane.capabilities import Parts, all_controllers, build
 from styr.plane.down import stop_apps
-from styr.plane.folder import Folder, process_start, ready_text
+from styr.plane.folder import Folder, ready_text
 
 log = Log("styr.plane")
 
@@ -145,7 +146,7 @@ class Plane:
         await self._run(client, parts)
         port = await self._listen(server, api_port)
         state = self.folder.write_state(
-            api_port=port, gateway_port=parts.gateway.port, pid=os.getpid(), start=process_start(os.getpid())
+            api_port=port, gateway_port=parts.gateway.port, pid=os.getpid(), start=start_time(os.getpid())
         )
         announce(ready_text(self.folder, state))
 

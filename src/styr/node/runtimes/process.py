@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from styr.kit.log import Log
+from styr.kit.process import ProcessId, boot_id, ended, send, start_time
 from styr.node.runtimes import launcher, sandbox
 from styr.node.runtimes.base import Exit, Handle, Launch, RuntimeFailed
 
@@ -64,7 +65,7 @@ class ProcessRuntime:
         assert stdin is not None
         try:
             started = start_time(child.pid)
-            if started is None:
+            if not started:
                 raise RuntimeFailed("CreateContainerError", "the launcher ended at once")
             handle = Handle(child.pid, started, self._boot)
             record(handle)
@@ -111,7 +112,7 @@ class ProcessRuntime:
         descriptor = self._open(handle)
         if descriptor is not None:
             try:
-                await readable(descriptor)
+                await ended(descriptor)
             finally:
                 os.close(descriptor)
         child = self._children.pop(handle.pid, None)
@@ -128,13 +129,13 @@ class ProcessRuntime:
         if descriptor is None:
             return
         try:
-            _send(descriptor, signal.SIGUSR1)
+            send(descriptor, signal.SIGUSR1)
             try:
-                await asyncio.wait_for(readable(descriptor), 2.0)
+                await asyncio.wait_for(ended(descriptor), 2.0)
             except TimeoutError:
                 log.warning("launcher does not answer, killing it", pid=handle.pid)
-                _send(descriptor, signal.SIGKILL)
-                await readable(descriptor)
+                send(descriptor, signal.SIGKILL)
+                await ended(descriptor)
                 await self.sweep(folder)
         finally:
             os.close(descriptor)
@@ -145,70 +146,32 @@ class ProcessRuntime:
             found = await asyncio.to_thread(processes_of, folder)
             if not found:
                 break
-            for pid, started in found:
-                if _kill_exactly(pid, started, folder):
-                    killed.add(pid)
+            killed |= {target.pid for target in found if _kill_exactly(target, folder)}
             await asyncio.sleep(0.01)
         return len(killed)
 
     def _signal(self, handle: Handle, number: int) -> None:
-        descriptor = self._open(handle)
-        if descriptor is not None:
-            try:
-                _send(descriptor, number)
-            finally:
-                os.close(descriptor)
+        if handle.boot == self._boot:
+            ProcessId(handle.pid, handle.started).signal(number)
 
     def _open(self, handle: Handle) -> int | None:
         """A pidfd of exactly that launcher, or None when it has ended."""
         if handle.boot != self._boot:
             return None
-        return open_exactly(handle.pid, handle.started)
+        return ProcessId(handle.pid, handle.started).open()
 
 
-def open_exactly(pid: int, started: int) -> int | None:
-    """A pidfd of the process that had this pid and this start time. Once it is open, the pid in it cannot be recycled."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except OSError:
-        return None
-    if start_time(pid) == started:
-        return descriptor
-    os.close(descriptor)
-    return None
-
-
-def _send(descriptor: int, number: int) -> None:
-    try:
-        signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
-        log.debug("process has already ended", signal=number)
-
-
-def _kill_exactly(pid: int, started: int, folder: Path) -> bool:
-    descriptor = open_exactly(pid, started)
+def _kill_exactly(target: ProcessId, folder: Path) -> bool:
+    descriptor = target.open()
     if descriptor is None:
         return False
     try:
-        if not belongs(pid, folder):
+        if not belongs(target.pid, folder):
             return False
-        _send(descriptor, signal.SIGKILL)
+        send(descriptor, signal.SIGKILL)
         return True
     finally:
         os.close(descriptor)
-
-
-async def readable(descriptor: int) -> None:
-    """Until the process behind a pidfd has ended."""
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
-    own = os.dup(descriptor)
-    loop.add_reader(own, done.set)
-    try:
-        await done.wait()
-    finally:
-        loop.remove_reader(own)
-        os.close(own)
 
 
 def read_exit(path: Path) -> Exit:
@@ -220,28 +183,11 @@ def read_exit(path: Path) -> Exit:
         return Exit(UNKNOWN_EXIT, 0, time.time(), known=False)
 
 
-def boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def start_time(pid: int) -> int | None:
-    """Clock ticks since boot (field 22 of /proc/PID/stat), None when there is no such process or it is a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return None if fields[0] == b"Z" else int(fields[19])
-    except (OSError, IndexError, ValueError):
-        return None
-
-
-def processes_of(folder: Path) -> list[tuple[int, int]]:
-    """(pid, start time) of every process whose environment or working directory lies in the pod's folder."""
-    found = []
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit() and int(entry.name) != os.getpid() and belongs(int(entry.name), folder):
-            started = start_time(int(entry.name))
-            if started is not None:
-                found.append((int(entry.name), started))
-    return found
+def processes_of(folder: Path) -> list[ProcessId]:
+    """Every process but this one whose environment or working directory lies in the pod's folder."""
+    pids = (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit())
+    found = [ProcessId.of(pid) for pid in pids if pid != os.getpid() and belongs(pid, folder)]
+    return [one for one in found if one.started]
 
 
 def belongs(pid: int, folder: Path) -> bool:
