@@ -254,3 +254,17 @@ def test_any_schema_is_refused_in_words_or_works(found: Any, value: Any) -> None
         compiled.unknown_fields(obj)
         compiled.default(compiled.prune(obj))
         compiled.validate(obj)
+
+
+def test_the_rule_that_makes_a_field_immutable_needs_no_cel() -> None:
+    frozen = {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "stays"}]}
+    other = {"type": "string", "x-kubernetes-validations": [{"rule": "self != 'x'"}]}
+    listed = {"type": "array", "items": frozen}
+    schema = compile_schema(
+        {
+            "type": "object",
+            "properties": {"spec": {"type": "object", "properties": {"a": frozen, "b": other, "c": listed}}},
+        }
+    )
+    assert schema.frozen == {"spec.a": "stays"}
+    assert schema.unenforced == ("properties[spec].properties[b]", "properties[spec].properties[c].items")

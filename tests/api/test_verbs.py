@@ -478,3 +478,17 @@ async def test_another_version_of_a_crd(api: Api) -> None:
     patched = await api("PATCH", f"{older}/one", {"spec": {"size": 9}}, type=MERGE_PATCH)
     assert patched["apiVersion"] == "example.com/v1beta1"
     assert (await api("GET", f"{GADGETS}/one"))["apiVersion"] == "example.com/v1"
+
+
+async def test_a_custom_field_with_the_rule_self_equals_old_self_is_immutable(api: Api) -> None:
+    frozen = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    frozen["x-kubernetes-validations"] = [{"rule": "self == oldSelf", "message": "made once"}]
+    schema = {"type": "object", "properties": {"spec": frozen, "note": {"type": "string"}}}
+    await api("POST", CRDS, crd(schema={"openAPIV3Schema": schema}))
+    path = "/apis/example.com/v1/namespaces/default/gadgets"
+    body = {"apiVersion": "example.com/v1", "kind": "Gadget", "metadata": {"name": "one"}, "spec": {"size": 1}}
+    made = await api("POST", path, body)
+    refused = await api("PUT", f"{path}/one", made | {"spec": {"size": 2}}, want=422)
+    assert [cause["field"] for cause in refused["details"]["causes"]] == ["spec"]
+    assert "made once" in refused["message"]
+    assert (await api("PUT", f"{path}/one", made | {"note": "kept"}))["spec"] == {"size": 1}

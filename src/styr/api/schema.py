@@ -2,16 +2,17 @@
 
 Called by the registry (once per served version of a CRD) and by the write verbs (per object). Calls `validations`.
 Never reads the store, never evaluates CEL: `x-kubernetes-validations` are kept and listed in `Schema.unenforced`, for the
-server to say so on the CRD and to the writer. Format: "Extend the Kubernetes API with CustomResourceDefinitions",
-section "Specifying a structural schema".
+server to say so on the CRD; the rule `self == oldSelf` alone needs no CEL and is kept in `Schema.frozen`. Format: "Extend
+the Kubernetes API with CustomResourceDefinitions", section "Specifying a structural schema".
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from styr.api.validations import (
@@ -41,6 +42,7 @@ _FORBIDDEN = ("$ref", "definitions", "dependencies", "deprecated", "discriminato
 _LOGICAL = ("allOf", "anyOf", "oneOf")
 _OUTSIDE_ONLY = ("default", "additionalProperties", "nullable", "description", "title")
 _IMPLICIT = ("apiVersion", "kind", "metadata")
+_PROPERTY = re.compile(r"properties\[([^\]]*)\]")
 
 
 Change = Callable[[Any], None]
@@ -58,10 +60,12 @@ class _Node(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """One compiled version. `unenforced` are the schema paths that carry CEL rules, which are not evaluated."""
+    """One compiled version. `unenforced` are the schema paths that carry CEL rules, which are not evaluated; `frozen` the
+    fields (dotted) with the rule `self == oldSelf`, and what to say when one changes: the caller compares old and new."""
 
     _node: _Node
     unenforced: tuple[str, ...] = ()
+    frozen: Mapping[str, str] = field(default_factory=dict)
 
     def prune(self, obj: dict[str, Any]) -> dict[str, Any]:
         """Removes, in place, the fields that the schema does not name; returns the same object."""
@@ -109,7 +113,7 @@ def compile_schema(schema: Mapping[str, Any]) -> Schema:
     if schema.get("type") != "object":
         raise SchemaError("type", 'must be "object" at the root')
     compiler.check_metadata(schema)
-    return Schema(compiler.node(schema, "", 0, embedded=True), tuple(compiler.unenforced))
+    return Schema(compiler.node(schema, "", 0, embedded=True), tuple(compiler.unenforced), compiler.frozen)
 
 
 class _Compiler:
@@ -118,6 +122,7 @@ class _Compiler:
     def __init__(self) -> None:
         self.nodes = 0
         self.unenforced: list[str] = []
+        self.frozen: dict[str, str] = {}
 
     def check_metadata(self, schema: Mapping[str, Any]) -> None:
         found = _mapping(schema, "properties", "").get("metadata")
@@ -129,8 +134,7 @@ class _Compiler:
         self._count(schema, path, depth)
         _check_structure(schema, path)
         embedded = embedded or schema.get("x-kubernetes-embedded-resource") is True
-        if schema.get("x-kubernetes-validations"):
-            self.unenforced.append(path or "<root>")
+        self._rules(schema, path)
         children = self._properties(schema, path, depth, skip=_IMPLICIT if embedded else ())
         extra = schema.get("additionalProperties")
         values = self.node(extra, join(path, "additionalProperties"), depth + 1) if isinstance(extra, Mapping) else None
@@ -147,6 +151,18 @@ class _Compiler:
         if "default" in schema:
             _check_default(schema["default"], node, join(path, "default"))
         return node
+
+    def _rules(self, schema: Mapping[str, Any], path: str) -> None:
+        """The one CEL rule that needs no CEL, `self == oldSelf`, is kept apart: it makes a field immutable."""
+        rules = schema.get("x-kubernetes-validations") or ()
+        steps = _PROPERTY.findall(path)
+        plain = path == ".".join(f"properties[{step}]" for step in steps) and "." not in "".join(steps)
+        for rule in rules if isinstance(rules, list) else ():
+            if plain and steps and isinstance(rule, Mapping) and str(rule.get("rule", "")).strip() == "self == oldSelf":
+                self.frozen[".".join(steps)] = str(rule.get("message") or "field is immutable")
+            else:
+                self.unenforced.append(path or "<root>")
+                break
 
     def _properties(self, schema: Mapping[str, Any], path: str, depth: int, skip: tuple[str, ...]) -> dict[str, _Node]:
         return {

@@ -16,6 +16,7 @@ from styr.api.strategies.shapes import (
     TEXT,
     default,
     fields,
+    get,
     many,
     one_of,
     root,
@@ -48,6 +49,13 @@ class CustomStrategy(Strategy):
     @property
     def schema(self) -> Schema | None:
         return self.compiled
+
+    def validate_update(self, new: Object, old: Object) -> list[Cause]:
+        return [
+            invalid(path, f"Invalid value: {message}")
+            for path, message in self.compiled.frozen.items()
+            if (before := get(old, path)) is not None and before != get(new, path)
+        ]
 
 
 class CrdStrategy(Strategy):
