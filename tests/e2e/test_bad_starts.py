@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import sys
 
 import pytest
 
@@ -72,3 +73,18 @@ async def test_down_ends_what_a_killed_control_plane_left(tmp_path):
     platform.kill()
     assert "Envoy" in await platform.styr("down")
     assert "Nothing was running" in await platform.styr("down")
+
+
+async def test_following_logs_ends_with_a_word_when_the_platform_goes(tmp_path):
+    """Found by hand: it ended with a traceback."""
+    platform = Platform(tmp_path)
+    await platform.styr("up", "--detach", "--port", "0")
+    await platform.make_repository()
+    following = asyncio.create_task(platform.run([sys.executable, "-m", "styr", "logs", "hello", "-f"]))
+    assert (await platform.git("push", "styr", "main")).code == 0
+    platform.kill()
+    done = await asyncio.wait_for(following, 30)
+    await platform.styr("down")
+    assert done.code == 1
+    assert "Traceback" not in done.output
+    assert "styr up" in done.output

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import click
@@ -11,9 +11,11 @@ import click
 from styr.cli import options
 from styr.cli.connect import require, run
 from styr.cli.options import Hint
+from styr.client.transport import TransportError
 from styr.kinds import meta
 from styr.kinds.errors import BadRequest, NotFound
 from styr.kinds.resources import APP, POD, Object
+from styr.kit.tasks import Tasks
 from styr.plane.folder import Folder
 
 if TYPE_CHECKING:
@@ -29,8 +31,8 @@ async def _copy(client: Client, pod: Object, prefix: bytes, follow: bool, tail: 
             *lines, rest = (rest + chunk).split(b"\n")
             sys.stdout.buffer.write(b"".join(prefix + line + b"\n" for line in lines))
             sys.stdout.buffer.flush()
-    except (NotFound, BadRequest):
-        return  # Gone or not yet started: the next look at the pods decides.
+    except (NotFound, BadRequest, TransportError):
+        return  # Gone or not yet started: the watch of pods decides what that means.
     finally:
         if rest:
             sys.stdout.buffer.write(prefix + rest + b"\n")
@@ -38,18 +40,19 @@ async def _copy(client: Client, pod: Object, prefix: bytes, follow: bool, tail: 
 
 
 async def _follow(client: Client, namespace: str, labels: str, tail: int | None) -> None:
-    """Pods come and go with releases: every pod that appears is followed until it ends."""
-    async with asyncio.TaskGroup() as tasks:
-        seen: set[str] = set()
-        async for event in client.watch(POD, namespace, labels=labels):
-            pod = event.object
-            started = event.type in ("ADDED", "MODIFIED") and (pod.get("status") or {}).get("phase") not in (
-                None,
-                "Pending",
-            )
-            if started and meta.uid(pod) not in seen:
-                seen.add(meta.uid(pod))
-                tasks.create_task(_copy(client, pod, _prefix(pod), True, tail))
+    """Pods come and go with releases: every pod that appears is followed until it ends. Raises TransportError when the
+    platform goes away; a watch that merely ends is begun again."""
+    seen: set[str] = set()
+    async with Tasks("logs") as tasks:
+        while True:
+            async with aclosing(client.watch(POD, namespace, labels=labels)) as events:
+                async for event in events:
+                    pod = event.object
+                    phase = (pod.get("status") or {}).get("phase") or "Pending"
+                    fresh = event.type in ("ADDED", "MODIFIED") and meta.uid(pod) not in seen
+                    if fresh and phase != "Pending":
+                        seen.add(meta.uid(pod))
+                        tasks.spawn(_copy(client, pod, _prefix(pod), True, tail), name=meta.name(pod))
 
 
 def _prefix(pod: Object) -> bytes:
