@@ -195,7 +195,8 @@ class Plane:
         tasks.spawn(self._gateway(parts), name="gateway")
 
     async def _gateway(self, parts: Parts) -> None:
-        """Beside everything else: the API is of use before Envoy is up. Its errors stand on the Gateway's status too."""
+        """Beside everything else: the API is of use before Envoy is up. Its errors stand in the log, and `styr status` says
+        that the gateway is not programmed."""
         try:
             await parts.gateway.start()
         except GatewayError as error:
