@@ -132,9 +132,6 @@ class Registry:
         """What `discovery.discover` is handed."""
         return self._served
 
-    def has_group_version(self, group: str, version: str) -> bool:
-        return any(key[:2] == (group, version) for key in self._all)
-
     def _changed(self, changes: Iterable[Change]) -> None:
         touched = False
         for change in changes:

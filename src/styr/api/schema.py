@@ -304,21 +304,26 @@ def _pruner(
         return None
 
     def prune(value: Any) -> None:
-        if isinstance(value, dict):
-            if known is not None and not value.keys() <= known:
-                for key in value.keys() - known:
-                    del value[key]
-            for key, change in below.items():
-                if key in value:
-                    change(value[key])
-            if each_value:
-                for child in value.values():
-                    each_value(child)
-        elif each_item and isinstance(value, list):
-            for child in value:
-                each_item(child)
+        if isinstance(value, dict) and known is not None and not value.keys() <= known:
+            for key in value.keys() - known:
+                del value[key]
+        _descend(value, below, each_value, each_item)
 
     return prune
+
+
+def _descend(value: Any, below: Mapping[str, Change], each_value: Change | None, each_item: Change | None) -> None:
+    """Each change to the children that it is for."""
+    if isinstance(value, dict):
+        for key, change in below.items():
+            if key in value:
+                change(value[key])
+        if each_value:
+            for child in value.values():
+                each_value(child)
+    elif each_item and isinstance(value, list):
+        for child in value:
+            each_item(child)
 
 
 def _namer(
@@ -369,14 +374,6 @@ def _defaulter(
     def default(value: Any) -> None:
         if isinstance(value, dict):
             _fill(value, fill, strict)
-            for key, change in below.items():
-                if key in value:
-                    change(value[key])
-            if each_value:
-                for child in value.values():
-                    each_value(child)
-        elif each_item and isinstance(value, list):
-            for child in value:
-                each_item(child)
+        _descend(value, below, each_value, each_item)
 
     return default

@@ -34,9 +34,6 @@ class Handle:
     started: int
     boot: str
 
-    def to_json(self) -> dict[str, object]:
-        return {"pid": self.pid, "started": self.started, "boot": self.boot}
-
 
 @dataclass(frozen=True, slots=True)
 class Launch:
