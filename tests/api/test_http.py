@@ -10,9 +10,9 @@ import socket
 
 import pytest
 
-from styr.api.authn import Authenticator
-from styr.api.http import PortTaken, Timeouts, serve
-from styr.api.wire import MAX_BODY
+from styr.serving.authn import Authenticator
+from styr.serving.http import PortTaken, Timeouts, serve
+from styr.serving.wire import MAX_BODY
 from tests.api.wire_helpers import (
     TOKEN,
     Recorder,

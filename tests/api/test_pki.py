@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from styr.api import pki
-from styr.api.authn import ADMIN, Authenticator, from_certificate, load_or_create_token
-from styr.api.http import serve
 from styr.kinds.errors import Unauthorized
 from styr.kinds.transport import ANONYMOUS, User
 from styr.kit.clock import SystemClock
+from styr.serving.authn import ADMIN, Authenticator, from_certificate, load_or_create_token
+from styr.serving.http import serve
 from tests.api.wire_helpers import Recorder, read_response
 
 DAY = 86400.0

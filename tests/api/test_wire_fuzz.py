@@ -8,7 +8,7 @@ import itertools
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from styr.api.http import Timeouts
+from styr.serving.http import Timeouts
 from tests.api.wire_helpers import Recorder, dialled, read_response, running
 
 FAST = Timeouts(head=0.05, body=0.05, idle=0.05, linger=0.05)

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-from styr.api.authn import ADMIN, Authenticator
-from styr.api.http import Server, Timeouts, serve
 from styr.kinds.transport import Request, Response
+from styr.serving.authn import ADMIN, Authenticator
+from styr.serving.http import Server, Timeouts, serve
 
 TOKEN = "s3cret"
 

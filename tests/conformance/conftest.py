@@ -16,8 +16,6 @@ from typing import Any
 import pytest
 
 from styr.api import pki
-from styr.api.authn import ADMIN, Authenticator
-from styr.api.http import Server, serve
 from styr.api.server import ApiServer
 from styr.api.store.commit import Store
 from styr.client.client import Client
@@ -26,6 +24,8 @@ from styr.kinds.errors import NotFound
 from styr.kinds.seams import LogOptions
 from styr.kinds.transport import User
 from styr.kit.clock import SystemClock
+from styr.serving.authn import ADMIN, Authenticator
+from styr.serving.http import Server, serve
 
 OPENAPI_V3 = 29
 """From this minor on, kubectl validates by OpenAPI v3. Older ones want the protobuf form of v2, which is not served."""

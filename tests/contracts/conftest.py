@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 
 from styr.api import pki
-from styr.api.authn import ADMIN, Authenticator
-from styr.api.http import serve
 from styr.api.server import ApiServer
 from styr.api.store.commit import Store
 from styr.client.client import Client
@@ -19,6 +17,8 @@ from styr.client.transport import HttpsTransport, InProcessTransport
 from styr.kinds.errors import NotFound
 from styr.kinds.seams import LogOptions
 from styr.kit.clock import SystemClock
+from styr.serving.authn import ADMIN, Authenticator
+from styr.serving.http import serve
 
 TOKEN = "a-token-of-the-contract-suite"
 

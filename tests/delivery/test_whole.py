@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from styr import controllers
-from styr.api.http import serve
 from styr.api.server import ApiServer
 from styr.api.store.commit import Store
 from styr.client.client import Client
@@ -25,6 +24,7 @@ from styr.kinds.resources import APP, POD, RELEASE
 from styr.kinds.transport import ANONYMOUS, User
 from styr.kit.clock import SystemClock
 from styr.node.agent import Node
+from styr.serving.http import serve
 from tests.delivery.world import TOKEN, Repository
 
 ADMIN = User("admin", ("system:masters", "system:authenticated"))

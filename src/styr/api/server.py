@@ -9,7 +9,7 @@ from __future__ import annotations
 import random as randoms
 from collections.abc import Iterable
 
-from styr.api import bootstrap, discovery, reviews, wire
+from styr.api import bootstrap, discovery, reviews
 from styr.api.authz import Authorizer, Rbac
 from styr.api.call import Call, Core
 from styr.api.openapi import Documented, OpenApi
@@ -25,6 +25,7 @@ from styr.kinds.seams import PodLogs
 from styr.kinds.transport import ANONYMOUS, Handler, Request, Response, User
 from styr.kit.clock import Clock
 from styr.kit.log import Log
+from styr.serving import wire
 
 log = Log("styr.api")
 

@@ -19,8 +19,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from styr.api import http, pki
-from styr.api.authn import ADMIN, Authenticator, load_or_create_token
+from styr.api import pki
 from styr.api.server import ApiServer
 from styr.api.store.commit import Store
 from styr.api.store.sqlite import StoreError
@@ -44,6 +43,8 @@ from styr.kit.tasks import Tasks
 from styr.plane.capabilities import Parts, all_controllers, build
 from styr.plane.down import stop_apps
 from styr.plane.folder import Folder, ready_text
+from styr.serving import http
+from styr.serving.authn import ADMIN, Authenticator, load_or_create_token
 
 log = Log("styr.plane")
 

@@ -1,6 +1,7 @@
-"""The API server on a TLS socket: `serve` listens, and each connection is a `connection.Connection`.
+"""A handler on a socket, with TLS or without: `serve` listens, and each connection is a `connection.Connection`.
 
-Called by `plane` (and by tests). Knows nothing of Kubernetes but the shape of an error. Never binds anything but the host it
+Called by `plane` for the API, by the metrics process for its own, and by tests.
+Knows nothing of Kubernetes but the shape of an error. Never binds anything but the host it
 is given. Responses are not compressed: the clients are on this machine, where gzip costs both sides more than it saves.
 
     PortTaken(OSError)     the port is in use; the text says what to do
@@ -14,8 +15,8 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from styr.api.connection import Authenticate, Connection, Settings, Timeouts
 from styr.kinds.transport import Handler
+from styr.serving.connection import Authenticate, Connection, Settings, Timeouts
 
 __all__ = ["PortTaken", "Server", "Timeouts", "serve"]
 

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 
-from styr.api import wire
+from styr.serving import wire
 
 HIGH_WATER = 256 * 1024
 """Bytes buffered in either direction before the other side is held back."""

@@ -20,13 +20,13 @@ from typing import Any
 
 import httptools
 
-from styr.api import wire
-from styr.api.body import HIGH_WATER, Body, inflated
 from styr.kinds.errors import ApiError, BadRequest, InternalError, Unauthorized
 from styr.kinds.transport import ANONYMOUS, Handler, Request, Response, User
 from styr.kit.log import Log
+from styr.serving import wire
+from styr.serving.body import HIGH_WATER, Body, inflated
 
-log = Log("styr.api.http")
+log = Log("styr.serving.http")
 
 MAX_PIPELINED = 16
 """Requests waiting on one connection before we stop reading from it."""
