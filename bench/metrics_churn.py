@@ -1,8 +1,8 @@
 """A tenth of all series replaced each minute: memory, and how long the engine keeps anybody waiting; beside Prometheus.
 
 20 targets x 5,000 series every five seconds for an hour (the short run: 20 x 500 every second for 20 s), with blocks of ten
-minutes so that heads are cut while it lasts. A trivial query is asked ten times a second; the longest answer is the longest pause
-that a user sees. Memory is told at a quarter of the time and at the end: flat when the ratio is near one.
+minutes so that heads are cut while it lasts. A trivial query is asked ten times a second; the longest answer is the longest
+pause that a user sees. Memory is told at a quarter of the time and at the end: flat when the ratio is near one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Thirty queries on the same blocks, whole HTTP query, beside Prometheus: CPU of each, and whether the answers are the same.
 
-Ten expressions (selectors, rate, sum by, histogram_quantile, joins, topk, regex), each as an instant query, over an hour in steps
-of 15 s, and over 24 hours in steps of five minutes. The full run has 100,000 series with a sample a minute for 24 hours; the short
-one 4,000 series. Every query is repeated until it has cost 0.3 CPU seconds; the figures are CPU milliseconds a query.
+Ten expressions (selectors, rate, sum by, histogram_quantile, joins, topk, regex), each as an instant query, over an hour in
+steps of 15 s, and over 24 hours in steps of five minutes. The full run has 100,000 series with a sample a minute for 24
+hours; the short one 4,000 series. Every query is repeated until it has cost 0.3 CPU seconds; the figures are CPU milliseconds
+a query.
 """
 
 from __future__ import annotations

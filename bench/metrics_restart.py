@@ -1,8 +1,8 @@
 """Killed under load and started again: seconds until ready, CPU of that, what is still there; beside Prometheus.
 
-Both scrape the same 20 targets every second until they hold 240 samples of 100,000 series (the short run: 20 samples of 10,000),
-are killed with SIGKILL, and start on what they left. `missing` is how many of the samples that the last query before the kill
-counted are not there after it. The cold start is that of an engine whose kernels have to be compiled first.
+Both scrape the same 20 targets every second until they hold 240 samples of 100,000 series (the short run: 20 samples of
+10,000), are killed with SIGKILL, and start on what they left. `missing` is how many of the samples that the last query before
+the kill counted are not there after it. The cold start is that of an engine whose kernels have to be compiled first.
 """
 
 from __future__ import annotations
