@@ -18,6 +18,7 @@ _WORKLOADS: list[tuple[str, list[str]]] = [
     ("", ["pods", "services", "configmaps", "serviceaccounts", "services/finalizers"]),
     ("apps", ["deployments", "deployments/scale", "replicasets", "replicasets/scale"]),
     ("gateway.networking.k8s.io", ["gateways", "httproutes"]),
+    ("monitoring.coreos.com", ["servicemonitors", "podmonitors", "probes", "scrapeconfigs", "prometheusrules"]),
     ("styr.dev", ["apps", "releases"]),
 ]
 """What people of a namespace work with."""
@@ -26,6 +27,10 @@ _SHOWN: list[tuple[str, list[str]]] = [
     ("apps", ["deployments/status", "replicasets/status"]),
     ("discovery.k8s.io", ["endpointslices"]),
     ("gateway.networking.k8s.io", ["gateways/status", "httproutes/status"]),
+    (
+        "monitoring.coreos.com",
+        [f"{kind}/status" for kind in ("servicemonitors", "podmonitors", "probes", "scrapeconfigs", "prometheusrules")],
+    ),
     ("styr.dev", ["apps/status", "releases/status"]),
 ]
 

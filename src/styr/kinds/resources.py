@@ -115,4 +115,22 @@ GATEWAY = Resource("gateway.networking.k8s.io", "v1", "Gateway", "gateways", sho
 HTTP_ROUTE = Resource("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 APP = Resource("styr.dev", "v1alpha1", "App", "apps", categories=("styr",))
 RELEASE = Resource("styr.dev", "v1alpha1", "Release", "releases", short_names=("rel",), categories=("styr",))
-"""These five are CustomResourceDefinitions, installed at start by the capability that owns them."""
+_MONITORING = ("monitoring.coreos.com", "v1")
+_PROMETHEUS = ("prometheus-operator",)
+SERVICE_MONITOR = Resource(
+    *_MONITORING, "ServiceMonitor", "servicemonitors", short_names=("smon",), categories=_PROMETHEUS
+)
+POD_MONITOR = Resource(*_MONITORING, "PodMonitor", "podmonitors", short_names=("pmon",), categories=_PROMETHEUS)
+PROBE = Resource(*_MONITORING, "Probe", "probes", short_names=("prb",), categories=_PROMETHEUS)
+PROMETHEUS_RULE = Resource(
+    *_MONITORING, "PrometheusRule", "prometheusrules", short_names=("promrule",), categories=_PROMETHEUS
+)
+SCRAPE_CONFIG = Resource(
+    "monitoring.coreos.com",
+    "v1alpha1",
+    "ScrapeConfig",
+    "scrapeconfigs",
+    short_names=("scfg",),
+    categories=_PROMETHEUS,
+)
+"""All from GATEWAY_CLASS on are CustomResourceDefinitions, installed at start by the capability that owns them."""

@@ -40,6 +40,7 @@ from styr.kit.files import make_private
 from styr.kit.log import Log, setup
 from styr.kit.process import start_time
 from styr.kit.tasks import Tasks
+from styr.metrics import kinds as metrics_kinds
 from styr.plane.capabilities import Parts, all_controllers, build
 from styr.plane.down import stop_apps
 from styr.plane.folder import Folder, ready_text
@@ -176,7 +177,7 @@ class Plane:
 
     async def _definitions(self, client: Client, parts: Parts) -> None:
         """The kinds and objects that the capabilities bring; written only when they differ."""
-        for definition in (*gateway_kinds.crds(), *delivery_kinds.CRDS):
+        for definition in (*gateway_kinds.crds(), *delivery_kinds.CRDS, *metrics_kinds.crds()):
             await ensure(client, CRD, definition)
         for obj in gateway_kinds.default_objects(parts.gateway.port):
             await ensure(client, GATEWAY_CLASS if obj["kind"] == GATEWAY_CLASS.kind else GATEWAY, obj)
