@@ -16,10 +16,11 @@ __all__ = ["Plane", "Platform", "cpu_seconds", "rss_mb"]
 
 
 class Plane:
-    """`styr up` in the foreground on a folder, with free ports."""
+    """`styr up` in the foreground on a folder, with free ports; without the metrics process unless it is asked for."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, metrics: bool = False) -> None:
         self.data = data
+        self.metrics = metrics
         self.process: subprocess.Popen[str] | None = None
 
     def up(self) -> tuple[float, float]:
@@ -34,6 +35,7 @@ class Plane:
                 "--data-dir",
                 str(self.data),
                 *([] if self.data.exists() else ["--port", "0"]),
+                *([] if self.metrics else ["--without-metrics"]),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -31,7 +31,7 @@ async def run(short: bool) -> dict[str, Any]:
     deploys, rate = (5, 100.0) if short else (50, 200.0)
     with tempfile.TemporaryDirectory(prefix="styr-bench-") as root:
         platform = Platform(Path(root))
-        await platform.styr("up", "--detach", "--port", "0")
+        await platform.styr("up", "--detach", "--port", "0", "--without-metrics")
         try:
             return await _measure(platform, deploys, rate)
         finally:

@@ -34,7 +34,7 @@ async def run(short: bool) -> dict[str, Any]:
     runs = 2 if short else 7
     with tempfile.TemporaryDirectory(prefix="styr-bench-") as root:
         platform = Platform(Path(root))
-        await platform.styr("up", "--detach", "--port", "0")
+        await platform.styr("up", "--detach", "--port", "0", "--without-metrics")
         try:
             return await _measure(platform, runs)
         finally:

@@ -31,6 +31,10 @@ def app(platform, tmp_path):
     return make
 
 
+os.environ.setdefault("STYR_WITHOUT_METRICS", "1")
+"""These tests are of the platform; those of the metrics process ask for it."""
+
+
 class App(Platform):
     """One more repository on the same Styr."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,27 @@ async def collect(client: Client) -> dict[str, Any]:
     }
 
 
+async def metrics(folder: Folder) -> dict[str, Any]:
+    """The metrics engine: where it answers, and whether it does. Empty when it does not run."""
+    from styr.metrics.ask import Ask
+    from styr.metrics.launch import recorded
+
+    found, port = recorded(folder.path), folder.state().metrics_port
+    if found is None or not port:
+        return {}
+    ask = Ask(port, folder.token.read_text().strip() if folder.token.exists() else "")
+    try:
+        return {"metrics": f"http://127.0.0.1:{port}", "metricsPid": found.pid, "metricsReady": await ask.ready()}
+    finally:
+        await ask.close()
+
+
+def _metrics_sentence(report: dict[str, Any], folder: Folder) -> str:
+    if "metrics" not in report:
+        return f"{'metrics':<13}not running   (log: {folder.log.with_name('metrics.log')})"
+    return f"{'metrics':<13}{report['metrics']}   {'ready' if report['metricsReady'] else 'starting'}"
+
+
 def _sentence(name: str, parts: list[dict[str, Any]], good: str) -> str:
     bad = [part["name"] for part in parts if not part[good]]
     return f"{name:<13}{'not ' + good + ': ' + ', '.join(bad) if bad else good if parts else 'none'}"
@@ -65,6 +87,7 @@ def command(folder: Folder, output: str) -> None:
             "gateway": f"http://APP.localhost:{state.gateway_port}",
             "kubeconfig": str(folder.kubeconfig),
             **run(folder, collect),
+            **asyncio.run(metrics(folder)),
         }
     if output == "json":
         click.echo(json.dumps(report, indent=2))
@@ -79,6 +102,7 @@ def command(folder: Folder, output: str) -> None:
             f"{'apps':<13}{report['gateway']}",
             _sentence("node", report["nodes"], "ready"),
             _sentence("gateway", report["gateways"], "programmed"),
+            _metrics_sentence(report, folder),
             f"{'pods':<13}{ready['ready']} of {ready['total']} ready",
             *[
                 f"  {app['name']:<11}{app['url'] or 'not released yet'}   {app['stable'] or ''}".rstrip()

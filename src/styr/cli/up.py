@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -34,8 +35,27 @@ PATIENCE = 30.0
     default=None,
     help="The Kubernetes API; 0 for a free one.  [default: the last one used, else a free one]",
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    default=None,
+    help="Metrics (Prometheus' HTTP API); 0 for a free one.  [default: the last one used, else a free one]",
+)
+@click.option(
+    "--without-metrics",
+    is_flag=True,
+    envvar="STYR_WITHOUT_METRICS",
+    help="Do not run the metrics engine: less memory, no graphs, no alerts, no guards.  [env: STYR_WITHOUT_METRICS]",
+)
 @options.data_dir
-def command(folder: Folder, detach: bool, gateway_port: int | None, api_port: int | None) -> None:
+def command(
+    folder: Folder,
+    detach: bool,
+    gateway_port: int | None,
+    api_port: int | None,
+    metrics_port: int | None,
+    without_metrics: bool,
+) -> None:
     """Start the platform on this machine: no root, no containers, everything in one folder.
 
     Ctrl-C stops it and the apps with it. SIGTERM stops only the control plane: apps go on serving, and the next
@@ -47,11 +67,18 @@ def command(folder: Folder, detach: bool, gateway_port: int | None, api_port: in
       styr up --data-dir /tmp/try --port 0
     """
     if detach:
-        _detach(folder, gateway_port, api_port)
+        ports = {"--port": gateway_port, "--api-port": api_port, "--metrics-port": metrics_port}
+        _detach(folder, arguments(folder, ports, without_metrics))
         return
     from styr.plane.up import Settings, StartError, serve
 
-    settings = Settings(folder=folder, gateway_port=gateway_port, api_port=api_port)
+    settings = Settings(
+        folder=folder,
+        gateway_port=gateway_port,
+        api_port=api_port,
+        metrics_port=metrics_port,
+        metrics=not without_metrics,
+    )
     try:
         asyncio.run(serve(settings, _announce))
     except (FolderError, StartError) as error:
@@ -68,14 +95,15 @@ def _announce(text: str) -> None:
     sys.stdout.flush()
 
 
-def arguments(folder: Folder, gateway_port: int | None, api_port: int | None) -> list[str]:
-    """The command line that starts the control plane in the foreground."""
+def arguments(folder: Folder, ports: Mapping[str, int | None], without_metrics: bool) -> list[str]:
+    """The command line that starts the control plane in the foreground; `ports` by option, None for its default."""
     line = [sys.executable, "-m", "styr", "up", "--data-dir", str(folder.path)]
-    line += ["--port", str(gateway_port)] if gateway_port is not None else []
-    return line + (["--api-port", str(api_port)] if api_port is not None else [])
+    for option, port in ports.items():
+        line += [option, str(port)] if port is not None else []
+    return [*line, "--without-metrics"] if without_metrics else line
 
 
-def _detach(folder: Folder, gateway_port: int | None, api_port: int | None) -> None:
+def _detach(folder: Folder, line: list[str]) -> None:
     began = time.monotonic()
     if pid := folder.running_pid():
         raise Hint(f"{folder.path} is in use by another styr (pid {pid}).", "See it: styr status    Stop it: styr down")
@@ -83,7 +111,7 @@ def _detach(folder: Folder, gateway_port: int | None, api_port: int | None) -> N
     with folder.log.open("ab") as log:
         offset = log.tell()
         process = subprocess.Popen(
-            arguments(folder, gateway_port, api_port),
+            line,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

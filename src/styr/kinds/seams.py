@@ -80,3 +80,15 @@ class TrafficSource(Protocol):
     None when there is no fresh reading (proxy down, statistics unreadable): missing data is never zero."""
 
     async def read(self, namespace: str, route: str, /) -> RouteCounters | None: ...
+
+
+class QueryFailed(Exception):
+    """A question to the metrics engine has no answer: it is not running, too slow, or the expression is wrong. `str()` is a
+    sentence that says which. Missing data is not this: that is an empty answer."""
+
+
+class MetricQuery(Protocol):
+    """Implemented by `metrics.launch` (HTTP to the metrics process), handed to `delivery`. Evaluates PromQL now; returns
+    (labels, value) of each series, one without labels for a scalar. Raises `QueryFailed`."""
+
+    async def query(self, expression: str, /) -> list[tuple[Mapping[str, str], float]]: ...

@@ -13,6 +13,7 @@ from styr import controllers
 from styr.delivery.rollout import controllers as rollout_controllers
 from styr.delivery.source import Source
 from styr.gateway.gateway import Gateway
+from styr.metrics import launch
 from styr.node.agent import Node
 
 if TYPE_CHECKING:
@@ -31,16 +32,26 @@ class Parts:
     source: Source
     node: Node
     gateway: Gateway
+    metrics: launch.Engine | None
+    """The handle of the metrics process; None without it."""
 
 
 def build(
-    client: Client, folder: Folder, *, node_name: str, gateway_port: int, clock: Clock, rng: random.Random
+    client: Client,
+    folder: Folder,
+    *,
+    node_name: str,
+    gateway_port: int,
+    metrics: launch.Engine | None,
+    clock: Clock,
+    rng: random.Random,
 ) -> Parts:
-    """Wires the capabilities: images go from `delivery` to `node`, traffic from `gateway` to `delivery`."""
+    """Wires the capabilities: images go from `delivery` to `node`, traffic from `gateway` to `delivery`, answers to PromQL from
+    `metrics` to `delivery`."""
     source = Source(client, data_dir=folder.path, clock=clock, random=rng)
     node = Node(client, name=node_name, data_dir=folder.path, images=source.images, clock=clock, random=rng)
     gateway = Gateway(client, data_dir=folder.path, port=gateway_port, clock=clock, random=rng)
-    return Parts(source, node, gateway)
+    return Parts(source, node, gateway, metrics)
 
 
 def all_controllers(parts: Parts) -> Iterable[Controller]:

@@ -31,12 +31,14 @@ def stop(folder: Folder, *, keep_apps: bool) -> list[str]:
 
 
 def stop_apps(folder: Folder) -> list[str]:
-    """Ends Envoy and every pod that the folder's records name, by pid and start time. Traffic first: nobody is sent to an
-    app that is going."""
+    """Ends Envoy, the metrics process and every pod that the folder's records name, by pid and start time. Traffic first:
+    nobody is sent to an app that is going; then metrics: what ends now is no outage."""
     from styr.gateway.envoy import stop_envoy
+    from styr.metrics.launch import stop_metrics
     from styr.node.shutdown import stop_pods
 
     stopped = ["Envoy"] if stop_envoy(folder.path) else []
+    stopped += ["metrics"] if stop_metrics(folder.path) else []
     ended = asyncio.run(stop_pods(folder.path))
     return stopped + ([f"{ended} pod{'s' if ended != 1 else ''}"] if ended else [])
 

@@ -50,6 +50,7 @@ class State:
 
     api_port: int = 0
     gateway_port: int = 0
+    metrics_port: int = 0
     pid: int = 0
     start: int = 0
 

@@ -3,8 +3,8 @@
 Called by `cli.up`. Calls `api` (the only room that does), `client`, `plane.capabilities`. Never decides anything: all that
 happens after the start happens in controllers.
 
-SIGINT (Ctrl-C) stops everything, the apps too; SIGTERM stops the control plane and leaves Envoy and the pods running, as
-SIGKILL would: the next start adopts them.
+SIGINT (Ctrl-C) stops everything, the apps too; SIGTERM stops the control plane and leaves Envoy, the metrics process and the
+pods running, as SIGKILL would: the next start adopts them.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from styr.kit.log import Log, setup
 from styr.kit.process import start_time
 from styr.kit.tasks import Tasks
 from styr.metrics import kinds as metrics_kinds
+from styr.metrics import launch
 from styr.plane.capabilities import Parts, all_controllers, build
 from styr.plane.down import stop_apps
 from styr.plane.folder import Folder, ready_text
@@ -66,6 +67,8 @@ class Settings:
     folder: Folder
     gateway_port: int | None = None
     api_port: int | None = None
+    metrics_port: int | None = None
+    metrics: bool = True
     node_name: str = ""
 
 
@@ -90,6 +93,14 @@ def choose_port(asked: int | None, last: int, default: int, option: str) -> int:
         raise StartError(
             f"Port {wanted} on 127.0.0.1 is {why}. Free it, or choose another: `styr up {option} PORT` (0 for any free one)."
         ) from None
+
+
+def free_port_near(last: int) -> int:
+    """The port of last time if it is still free, else any: nothing but bookmarks names it."""
+    try:
+        return free_port(last)
+    except OSError:
+        return free_port()
 
 
 async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -125,6 +136,7 @@ class Plane:
         self.random = random.SystemRandom()
         self._stack = stack
         self._parts: Parts | None = None
+        self._tasks = Tasks("plane")
 
     async def start(self, announce: Callable[[str], None]) -> None:
         self.folder.open()
@@ -134,11 +146,13 @@ class Plane:
         last = self.folder.state()
         api_port = choose_port(self.settings.api_port, last.api_port, 0, "--api-port")
         server, client = await self._api()
+        engine = self._engine(last.metrics_port, api_port)
         parts = build(
             client,
             self.folder,
             node_name=self.settings.node_name,
             gateway_port=self._gateway_port(last.gateway_port),
+            metrics=engine,
             clock=self.clock,
             rng=self.random,
         )
@@ -148,9 +162,14 @@ class Plane:
         await self._run(client, parts)
         port = await self._listen(server, api_port)
         state = self.folder.write_state(
-            api_port=port, gateway_port=parts.gateway.port, pid=os.getpid(), start=start_time(os.getpid())
+            api_port=port,
+            gateway_port=parts.gateway.port,
+            metrics_port=engine.settings.port if engine else last.metrics_port,
+            pid=os.getpid(),
+            start=start_time(os.getpid()),
         )
         announce(ready_text(self.folder, state))
+        self._tasks.spawn(self._metrics(engine), name="metrics")
 
     def _logs(self, namespace: str, name: str, uid: str, options: LogOptions) -> AsyncIterator[bytes]:
         """The server is made before the node, which needs a client of the server."""
@@ -186,7 +205,7 @@ class Plane:
         manager = Manager(client, self.clock, self.random)
         for controller in all_controllers(parts):
             manager.add(controller)
-        tasks = await self._stack.enter_async_context(Tasks("plane"))
+        tasks = await self._stack.enter_async_context(self._tasks)
         await parts.source.start()
         self._stack.push_async_callback(parts.source.stop)
         await parts.node.start()
@@ -203,6 +222,34 @@ class Plane:
             await parts.gateway.start()
         except GatewayError as error:
             log.error("the gateway does not start; apps cannot be reached", reason=str(error))
+
+    def _engine(self, last: int, api_port: int) -> launch.Engine | None:
+        """The handle of the metrics process. One that was left running holds the last port itself."""
+        if not self.settings.metrics:
+            return None
+        asked = self.settings.metrics_port
+        left_running = launch.recorded(self.folder.path) is not None
+        if left_running and last and asked in (None, last):
+            port = last
+        elif asked is None:
+            port = free_port_near(last)
+        else:
+            port = choose_port(asked, last, 0, "--metrics-port")
+        settings = launch.Settings(self.folder.path, port, api_port)
+        engine = launch.Engine(settings, load_or_create_token(self.folder.token), self.clock)
+        self._stack.push_async_callback(engine.close)
+        return engine
+
+    async def _metrics(self, engine: launch.Engine | None) -> None:
+        """After everything else is ready: nothing waits for it. Its errors stand in the log, and `styr status` tells."""
+        if engine is None:
+            await asyncio.to_thread(launch.stop_metrics, self.folder.path)
+            return
+        try:
+            await engine.start()
+        except OSError as error:
+            log.error("the metrics process cannot be started", cause=error)
+        await engine.supervise()
 
     async def _listen(self, server: ApiServer, port: int) -> int:
         try:
