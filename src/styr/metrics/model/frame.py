@@ -27,6 +27,14 @@ class Symbols:
         self.strings: list[str] = [""]
         self._ids: dict[str, int] = {"": 0}
 
+    @classmethod
+    def of(cls, strings: Sequence[str]) -> Symbols:
+        """Of distinct strings without "", which get the numbers from 1 on."""
+        made = cls()
+        made.strings.extend(strings)
+        made._ids = dict(zip(made.strings, range(len(made.strings)), strict=True))
+        return made
+
     def id(self, string: str) -> int:
         """The number of a string, given now if it is new."""
         found = self._ids.get(string)
