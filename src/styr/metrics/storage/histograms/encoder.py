@@ -1,8 +1,8 @@
 """Histograms -> chunks. Called by the head and by compaction; pure.
 
-An `Encoder` is one chunk that grows. It decides as Prometheus' appenders do whether a histogram still belongs to it: not when its
-counts went back (a reset), nor when schema, zero threshold or custom bounds changed, nor behind a staleness marker. New buckets
-re-encode the chunk; buckets that the histogram lacks and that are empty in the chunk are added to the histogram.
+An `Encoder` is one chunk that grows. It decides as Prometheus' appenders do whether a histogram still belongs to it: not when
+its counts went back (a reset), nor when schema, zero threshold or custom bounds changed, nor behind a staleness marker. New
+buckets re-encode the chunk; buckets that the histogram lacks and that are empty in the chunk are added to the histogram.
 """
 
 from __future__ import annotations
@@ -67,9 +67,7 @@ class Encoder:
                 flags = UNKNOWN_FLAG
             return Encoder(t, h, flags=flags)
         if not is_stale(h):
-            positive = self._merged(self._layout.positive, h.positive_spans)
-            negative = self._merged(self._layout.negative, h.negative_spans)
-            h = self._fit(h, positive, negative)
+            h = self._fit(h)
         self._add(t, h)
         return None
 
@@ -115,33 +113,33 @@ class Encoder:
         bounds = h.schema != CUSTOM_BUCKETS or tuple(h.custom_values) == layout.custom_values
         return h.schema == layout.schema and h.zero_threshold == layout.zero_threshold and bounds
 
-    @staticmethod
-    def _merged(ours: Sequence[tuple[int, int]], theirs: Sequence[tuple[int, int]]) -> tuple[list[int], bool, bool]:
-        """(all buckets, whether the histogram lacks some, whether the chunk does)."""
-        union = _union(ours, theirs)
-        return union, len(union) > layouts.size(theirs), len(union) > layouts.size(ours)
-
-    def _fit(
-        self, h: Histogram, positive: tuple[list[int], bool, bool], negative: tuple[list[int], bool, bool]
-    ) -> Histogram:
-        """The histogram with the chunk's buckets, which may become more for it. Which of the equal spellings of spans ends up in
-        the chunk is Prometheus' choice."""
-        if positive[1] or negative[1]:
-            if not positive[2] and not negative[2]:
-                h = _reshaped(h, self._layout.positive, self._layout.negative)
+    def _fit(self, h: Histogram) -> Histogram:
+        """The histogram with the chunk's buckets, which may become more for it. Which of the equal spellings of spans ends up
+        in the chunk is Prometheus' choice."""
+        ours = self._layout
+        positive, negative = _union(ours.positive, h.positive_spans), _union(ours.negative, h.negative_spans)
+        lacks_positive = len(positive) > layouts.size(h.positive_spans)
+        lacks_negative = len(negative) > layouts.size(h.negative_spans)
+        if lacks_positive or lacks_negative:
+            if self._has(positive, negative):
+                h = _reshaped(h, ours.positive, ours.negative)
             else:
                 h = _reshaped(
                     h,
-                    spans_of(positive[0]) if positive[1] else tuple(h.positive_spans),
-                    spans_of(negative[0]) if negative[1] else tuple(h.negative_spans),
+                    spans_of(positive) if lacks_positive else tuple(h.positive_spans),
+                    spans_of(negative) if lacks_negative else tuple(h.negative_spans),
                 )
-        self._grow(h, positive[0], negative[0])
+        self._grow(h, positive, negative)
         return h
+
+    def _has(self, positive: Sequence[int], negative: Sequence[int]) -> bool:
+        """Whether a union with the chunk's buckets is no more than those."""
+        ours = self._layout
+        return len(positive) == layouts.size(ours.positive) and len(negative) == layouts.size(ours.negative)
 
     def _grow(self, h: Histogram, positive: Sequence[int], negative: Sequence[int]) -> None:
         """Re-encodes the chunk when it lacks buckets of the histogram, which has all."""
-        ours = self._layout
-        if len(positive) == layouts.size(ours.positive) and len(negative) == layouts.size(ours.negative):
+        if self._has(positive, negative):
             return
         spans = tuple(h.positive_spans), tuple(h.negative_spans)
         times, histograms = decode(self.data(), self.encoding)
