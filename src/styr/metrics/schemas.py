@@ -147,9 +147,6 @@ TLS = obj(
         "keySecret": field(SECRET_KEY, "The key of the client certificate."),
         "serverName": field(STRING, "The name that the target's certificate must have."),
         "insecureSkipVerify": field(BOOLEAN, "Do not verify the target's certificate."),
-        "caFile": field(STRING, "The authority, as a file on this machine."),
-        "certFile": field(STRING, "The client certificate, as a file on this machine."),
-        "keyFile": field(STRING, "Its key, as a file on this machine."),
         "minVersion": field(choice("TLS10", "TLS11", "TLS12", "TLS13"), "The oldest protocol version to accept."),
         "maxVersion": field(choice("TLS10", "TLS11", "TLS12", "TLS13"), "The newest one."),
     }

@@ -64,7 +64,6 @@ SERVICE_MONITOR = obj(
                     {
                         **ENDPOINT,
                         "targetPort": field(PORT, "Name or number of the container's port, when `port` is absent."),
-                        "bearerTokenFile": field(STRING, "A bearer token, as a file on this machine."),
                     }
                 )
             ),
