@@ -1,4 +1,4 @@
-"""Monitors to jobs: relabellings in prometheus-operator's order, credentials from Secrets, and promtool's word on the result."""
+"""Monitors to jobs: rules in prometheus-operator's order, credentials from Secrets, and promtool's word on the result."""
 
 from __future__ import annotations
 
