@@ -1,0 +1,49 @@
+"""What a parser of an exposition hands over: samples with their labels as the target named them, and what it said of
+families.
+
+Filled by `text`, `openmetrics` and `protobuf`, read by `scrape` and `web` (federation's tests). Pure data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from styr.metrics.model.errors import BadData
+from styr.metrics.model.histogram import Histogram
+from styr.metrics.model.labels import Labels
+from styr.metrics.model.samples import Exemplar, Metadata
+
+
+class ExpositionError(BadData):
+    """A body is not what its format demands; the scrape is refused as a whole."""
+
+
+NO_TIME = -(2**63)
+"""`Exemplar.t` of an exemplar without a timestamp: it gets its sample's."""
+
+
+@dataclass(slots=True)
+class Sample:
+    """`t` in ms, None when the target leaves it to the scraper. `created`: when the counter began, ms, 0 unknown.
+
+    `start`, `value_at`, `stop`: where the line begins, where its value does, and its newline, as offsets in a text
+    body."""
+
+    labels: Labels
+    value: float
+    t: int | None = None
+    histogram: Histogram | None = None
+    exemplars: tuple[Exemplar, ...] = ()
+    created: int = 0
+    start: int = -1
+    value_at: int = -1
+    stop: int = -1
+
+
+@dataclass(slots=True)
+class Exposition:
+    """A whole body. `by_line` is False when some sample does not have a line of its own."""
+
+    samples: list[Sample] = field(default_factory=list)
+    families: dict[str, Metadata] = field(default_factory=dict)
+    by_line: bool = True
