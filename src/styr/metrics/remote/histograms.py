@@ -7,7 +7,7 @@ and `prompb/io/prometheus/write/v2/types.proto`; the rules are those of Promethe
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from styr.metrics.model.errors import BadData
@@ -137,12 +137,17 @@ def _merged(spans: Sequence[Span], buckets: Sequence[float], shift: int) -> tupl
             target = ((index - 1) >> shift) + 1
             merged[target] = merged.get(target, 0.0) + next(counts)
             index += 1
+    return indexes_to_spans(merged)
+
+
+def indexes_to_spans(counts: Mapping[int, float]) -> tuple[list[Span], list[float]]:
+    """Of buckets by index, in rising order."""
     out: list[Span] = []
     end = 0
-    for target in merged:
-        if out and target == end:
+    for index in counts:
+        if out and index == end:
             out[-1] = (out[-1][0], out[-1][1] + 1)
         else:
-            out.append((target - end if out else target, 1))
-        end = target + 1
-    return out, list(merged.values())
+            out.append((index - end if out else index, 1))
+        end = index + 1
+    return out, list(counts.values())

@@ -7,8 +7,6 @@ changes later is noticed after `AGAIN` seconds, so that 100,000 repeated series 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from styr.kit.clock import Clock
@@ -16,10 +14,8 @@ from styr.metrics.model.errors import BadData
 from styr.metrics.model.labels import METRIC_NAME, Labels, get
 from styr.metrics.model.samples import Appender, Metadata
 from styr.metrics.remote.proto import Message
+from styr.metrics.remote.request import Request
 from styr.metrics.remote.series import labels_of
-
-if TYPE_CHECKING:
-    from styr.metrics.remote.write import Request
 
 AGAIN = 600.0
 TYPES = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")

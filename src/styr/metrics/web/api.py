@@ -1,0 +1,187 @@
+"""The HTTP API as one `kinds.transport.Handler`: finds the endpoint, reads the body, turns errors into answers.
+
+Called by `styr.serving`, whose connection cancels a request when its client goes: the query behind it then stops. Everything
+but `/-/healthy` and `/-/ready` needs a credential; `PROTECTED` are the prefixes that `serving.serve` takes as streaming, so
+that bodies may be larger than the Kubernetes API's and come with flow control.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
+
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+
+from styr.kinds.transport import Request, Response
+from styr.kit.log import Log
+from styr.metrics.model.errors import BadData, MetricsError, QueryCanceled
+from styr.metrics.web import admin, federate, metadata, query, reply, rules, series, status
+from styr.metrics.web.call import Call
+from styr.metrics.web.forms import MAX_BODY, Form
+from styr.metrics.web.gate import Gate
+from styr.metrics.web.log import QueryLog
+from styr.metrics.web.parts import Parts
+from styr.metrics.web.write import Receivers
+
+log = Log("styr.metrics.web")
+
+PROTECTED = ("/api", "/federate", "/metrics")
+Endpoint = Callable[[Call], Awaitable[Response]]
+
+GET, POST, PUT = "GET", "POST", "PUT"
+ROUTES: Mapping[str, tuple[tuple[str, ...], Endpoint]] = {
+    "query": ((GET, POST), query.query),
+    "query_range": ((GET, POST), query.query_range),
+    "query_exemplars": ((GET, POST), query.query_exemplars),
+    "format_query": ((GET, POST), query.format_query),
+    "parse_query": ((GET, POST), query.parse_query),
+    "labels": ((GET, POST), series.labels),
+    "series": ((GET, POST), series.series),
+    "metadata": ((GET,), metadata.metadata),
+    "targets": ((GET,), metadata.targets),
+    "targets/metadata": ((GET,), metadata.targets_metadata),
+    "targets/relabel_steps": ((GET,), metadata.relabel_steps),
+    "scrape_pools": ((GET,), metadata.scrape_pools),
+    "rules": ((GET,), rules.rules),
+    "alerts": ((GET,), rules.alerts),
+    "alertmanagers": ((GET,), rules.alertmanagers),
+    "status/config": ((GET,), status.config),
+    "status/flags": ((GET,), status.flags),
+    "status/buildinfo": ((GET,), status.buildinfo),
+    "status/runtimeinfo": ((GET,), status.runtimeinfo),
+    "status/tsdb": ((GET,), status.tsdb),
+    "status/tsdb/blocks": ((GET,), status.blocks),
+    "status/walreplay": ((GET,), status.walreplay),
+    "status/self_metrics": ((GET,), status.self_metrics),
+    "features": ((GET,), status.features),
+    "notifications": ((GET,), status.notifications),
+    "admin/tsdb/delete_series": ((POST, PUT), admin.delete_series),
+    "admin/tsdb/clean_tombstones": ((POST, PUT), admin.clean_tombstones),
+    "admin/tsdb/snapshot": ((POST, PUT), admin.snapshot),
+}
+"""Below `/api/v1/`."""
+
+
+class Api:
+    """The handler. `receivers` come when the storage is ready, as the parts do."""
+
+    def __init__(self, parts: Parts, gate: Gate, query_log: QueryLog) -> None:
+        self.parts = parts
+        self.gate = gate
+        self.receivers: Receivers | None = None
+        self._log = query_log
+        names = ("handler", "code")
+        registry = parts.registry
+        self._requests = Counter("styr_http_requests", "HTTP requests answered.", names, registry=registry)
+        self._took = Histogram("styr_http_request_duration_seconds", "Time to answer.", ["handler"], registry=registry)
+        running = Gauge("styr_queries_running", "Queries in worker threads.", registry=registry)
+        running.set_function(lambda: gate.running)
+
+    @property
+    def ready(self) -> bool:
+        return self.parts.querier is not None and self.receivers is not None
+
+    async def __call__(self, request: Request, /) -> Response:
+        began = perf_counter()
+        name, endpoint = "unknown", None
+        try:
+            name, endpoint, variable = self._find(request)
+            response = await endpoint(await self._call(request, variable))
+        except asyncio.CancelledError:
+            self._requests.labels(name, "499").inc()
+            raise
+        except MetricsError as error:
+            response = reply.error(error)
+            if isinstance(error, QueryCanceled):
+                log.debug("canceled", path=request.path)
+        except _NoRoute as error:
+            response = reply.text(error.status, f"{error}\n")
+        except Exception as error:
+            log.error("request failed", error, path=request.path)
+            response = reply.internal(f"{type(error).__name__}; see the server's log")
+        self._requests.labels(name, str(response.status)).inc()
+        self._took.labels(name).observe(perf_counter() - began)
+        return response
+
+    def _find(self, request: Request) -> tuple[str, Endpoint, str]:
+        """(name for the metrics, endpoint, variable part of the path). Raises `_NoRoute`."""
+        path = request.path
+        top = _TOP.get(path)
+        if top:
+            return path, getattr(self, top), ""
+        if path == "/federate":
+            return path, federate.federate, ""
+        if not path.startswith("/api/v1/"):
+            raise _NoRoute(404, f"there is no {path[:200]} here; the API is below /api/v1/")
+        name = path[len("/api/v1/") :]
+        if name in _PUSHED:
+            methods, endpoint, variable = (POST,), self._pushed(name), ""
+        elif name.startswith("label/") and name.endswith("/values"):
+            methods, endpoint, variable = (GET,), series.label_values, name[len("label/") : -len("/values")]
+            name = "label/:name/values"
+        elif name in ROUTES:
+            (methods, endpoint), variable = ROUTES[name], ""  # type: ignore[assignment]
+        else:
+            raise _NoRoute(404, f"there is no {path[:200]} here")
+        if request.method not in methods:
+            raise _NoRoute(405, f"{request.method} is not for /api/v1/{name}; {' and '.join(methods)} are")
+        return name, endpoint, variable
+
+    async def _call(self, request: Request, variable: str) -> Call:
+        body = await _collected(request)
+        form = Form(request.query, body, request.headers.get("content-type", ""))
+        return Call(request, form, body, self.parts, self.gate, self._log, variable)
+
+    def _pushed(self, name: str) -> Endpoint:
+        receivers = self.receivers
+        if receivers is None:
+            return _not_ready
+        endpoints: dict[str, Endpoint] = {
+            "write": receivers.write,
+            "otlp/v1/metrics": receivers.otlp,
+            "read": receivers.read,
+        }
+        return endpoints[name]
+
+    async def healthy(self, _call: Call) -> Response:
+        """The process runs."""
+        return reply.text(200, "Styr metrics is Healthy.\n")
+
+    async def is_ready(self, _call: Call) -> Response:
+        """It answers queries."""
+        if self.ready:
+            return reply.text(200, "Styr metrics is Ready.\n")
+        return reply.text(503, "Service Unavailable: the storage is being read\n")
+
+    async def own_metrics(self, _call: Call) -> Response:
+        """Metrics of this process."""
+        body = await asyncio.to_thread(generate_latest, self.parts.registry)
+        return Response(200, body, {"content-type": CONTENT_TYPE_LATEST})
+
+
+_TOP = {"/-/healthy": "healthy", "/-/ready": "is_ready", "/metrics": "own_metrics"}
+_PUSHED = ("write", "otlp/v1/metrics", "read")
+
+
+class _NoRoute(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+async def _not_ready(_call: Call) -> Response:
+    return reply.text(503, "the storage is being read\n")
+
+
+async def _collected(request: Request) -> bytes:
+    """The whole body. Raises BadData beyond `MAX_BODY`."""
+    if isinstance(request.body, bytes):
+        return request.body
+    pieces, size = [], 0
+    async for piece in request.body:
+        size += len(piece)
+        if size > MAX_BODY:
+            raise BadData(f"the body is larger than {MAX_BODY} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)

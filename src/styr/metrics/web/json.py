@@ -1,0 +1,176 @@
+"""Answers as JSON bytes, exactly as Prometheus shapes them. Called by the endpoints; calls `kernels.fmt` and msgspec. Pure.
+
+Plain data goes through msgspec. Query results are written by hand: points by a compiled kernel, label sets from fragments that
+are made once for each distinct value, all of it in pieces of about `PIECE` points, so that memory stays bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from styr.metrics.kernels import fmt
+from styr.metrics.model.frame import LabelFrame
+from styr.metrics.model.histogram import Histogram
+from styr.metrics.model.labels import Labels
+from styr.metrics.model.samples import Times, Values
+from styr.metrics.web.buckets import buckets
+from styr.metrics.web.parts import Points, Result
+
+PIECE = 500_000
+MAX_ANNOTATIONS = 10
+"""Warnings, and as many infos, in one answer; then only their number."""
+
+encode = msgspec.json.encode
+
+
+def labels(found: Labels) -> dict[str, str]:
+    return dict(found)
+
+
+def go_time(seconds: float) -> str:
+    """RFC 3339 with up to nine decimals, without trailing zeros; 0 is Go's zero time."""
+    if not seconds:
+        return "0001-01-01T00:00:00Z"
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".")
+    return text + "Z"
+
+
+def number(value: float) -> str:
+    """A float as the API prints it."""
+    out, ends = np.zeros(fmt.FLOAT_WIDTH, np.uint8), np.zeros(1, np.int64)
+    size = fmt.floats(np.array([value], np.float64).view(np.int64), 0, out, ends)
+    return out[:size].tobytes().decode()
+
+
+def seconds(t: int) -> float:
+    """Milliseconds as the number of seconds that JSON shows."""
+    return t // 1000 if t % 1000 == 0 else t / 1000
+
+
+def success(data: bytes, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> bytes:
+    return b'{"status":"success","data":' + data + tail(warnings, infos)
+
+
+def tail(warnings: Sequence[str], infos: Sequence[str]) -> bytes:
+    out = b""
+    for name, texts in ((b"warnings", warnings), (b"infos", infos)):
+        if texts:
+            out += b',"' + name + b'":' + encode(list(texts))
+    return out + b"}"
+
+
+def failure(kind: str, message: str) -> bytes:
+    return encode({"status": "error", "errorType": kind, "error": message})
+
+
+def query_result(result: Result, stats: Mapping[str, Any] | None = None) -> Iterator[bytes]:
+    """The whole answer of `query` and `query_range`, in pieces."""
+    yield b'{"status":"success","data":{"resultType":"' + result.type.encode() + b'","result":'
+    if result.type in ("scalar", "string"):
+        yield _single(result)
+    else:
+        yield from _array(result)
+    if stats is not None:
+        yield b',"stats":' + encode(stats)
+    yield b"}" + tail(result.warnings, result.infos)
+
+
+def _single(result: Result) -> bytes:
+    t = result.points.t[:1]
+    if result.type == "string":
+        return b"[" + encode(seconds(int(t[0]))) + b"," + encode(result.text) + b"]"
+    return _texts(t, result.points.v[:1], np.array([0, 1], np.int64))[0]
+
+
+def _array(result: Result) -> Iterator[bytes]:
+    points = result.points
+    metrics = metric_objects(points.frame)
+    plain = not points.histograms
+    key = b',"values":[' if result.type == "matrix" else b',"value":'
+    end = b"]}" if result.type == "matrix" else b"}"
+    separator = b"["
+    for first, last in _pieces(points.offsets):
+        if plain:
+            offsets = points.offsets[first : last + 1]
+            low, high = int(offsets[0]), int(offsets[-1])
+            texts = _texts(points.t[low:high], points.v[low:high], offsets - low)
+            objects = [
+                metric + key + text + end
+                for metric, text in zip(metrics[first:last], texts, strict=True)
+                if text  # a series without points has no place in an answer
+            ]
+        else:
+            objects = [_mixed(result.type, points, metrics[row], row) for row in range(first, last)]
+        objects = [each for each in objects if each]
+        if objects:
+            yield separator + b",".join(objects)
+            separator = b","
+    yield b"[]" if separator == b"[" else b"]"
+
+
+def _pieces(offsets: Any) -> Iterator[tuple[int, int]]:
+    """(first, last) series of pieces of about `PIECE` points."""
+    first, count = 0, len(offsets) - 1
+    while first < count:
+        last = int(np.searchsorted(offsets, offsets[first] + PIECE, "right")) - 1
+        last = min(count, max(first + 1, last))
+        yield first, last
+        first = last
+
+
+def _texts(t: Times, v: Values, offsets: Any) -> list[bytes]:
+    """`[t,"v"],[t,"v"]` of each series."""
+    out = np.empty(fmt.POINT_WIDTH * len(t) + fmt.POINT_WIDTH, np.uint8)
+    ends = np.zeros(len(offsets) - 1, np.int64)
+    bits = np.ascontiguousarray(v, np.float64).view(np.int64)
+    size = fmt.points(np.ascontiguousarray(t), bits, np.ascontiguousarray(offsets), out, ends)
+    raw = out[:size].tobytes()
+    stops = ends.tolist()
+    return [raw[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
+
+
+def _mixed(kind: str, points: Points, metric: bytes, row: int) -> bytes:
+    """A series that may have histograms: floats first, then histograms, as Prometheus groups them."""
+    low, high = int(points.offsets[row]), int(points.offsets[row + 1])
+    where = [i for i in range(low, high) if i in points.histograms]
+    floats = [i for i in range(low, high) if i not in points.histograms]
+    texts = _texts(points.t[floats], points.v[floats], np.array([0, len(floats)], np.int64))[0]
+    pairs = [b"[" + encode(seconds(int(points.t[i]))) + b"," + histogram(points.histograms[i]) + b"]" for i in where]
+    if not texts and not pairs:
+        return b""
+    if kind == "vector":
+        return metric + (b',"value":' + texts if texts else b',"histogram":' + pairs[0]) + b"}"
+    out = metric
+    if texts:
+        out += b',"values":[' + texts + b"]"
+    if pairs:
+        out += b',"histograms":[' + b",".join(pairs) + b"]"
+    return out + b"}"
+
+
+def histogram(found: Histogram) -> bytes:
+    """`count`, `sum` and the buckets that are not empty, each as [boundary rule, lower, upper, count]."""
+    rows = buckets(found)
+    out: dict[str, Any] = {"count": number(found.count), "sum": number(found.sum)}
+    if rows:
+        out["buckets"] = [[rule, number(low), number(high), number(count)] for rule, low, high, count in rows]
+    return encode(out)
+
+
+def metric_objects(frame: LabelFrame) -> list[bytes]:
+    """`{"metric":{...}` of each series, without the closing brace of the outer object."""
+    strings = frame.symbols.strings
+    columns: list[list[bytes]] = []
+    for name, column in sorted(frame.columns.items()):
+        head = encode(name) + b":"
+        used, where = np.unique(column, return_inverse=True)
+        fragments = [head + encode(strings[i]) if i else b"" for i in used.tolist()]
+        columns.append([fragments[i] for i in where.reshape(-1).tolist()])
+    if not columns:
+        return [b'{"metric":{}'] * frame.size
+    return [b'{"metric":{' + b",".join(filter(None, parts)) + b"}" for parts in zip(*columns, strict=True)]

@@ -1,0 +1,170 @@
+"""`query`, `query_range`, `query_exemplars`, `format_query`, `parse_query`. Called by `api`; calls the engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from styr.kinds.transport import Response
+from styr.metrics.model.errors import BadData, MetricsError
+from styr.metrics.promql.ast import selectors
+from styr.metrics.web import json, reply
+from styr.metrics.web.call import Call
+from styr.metrics.web.forms import invalid
+from styr.metrics.web.parts import Limits, Points, Result
+from styr.metrics.web.tree import translate
+
+MAX_STEPS = 11_000
+"""Points of one series in one answer, Prometheus' limit."""
+WHOLE = 4 << 20
+"""Bytes up to which an answer is sent in one piece, with its length."""
+TRUNCATED = "results truncated due to limit"
+
+
+async def query(call: Call) -> Response:
+    """An instant query."""
+    limit = call.form.limit()
+    at = call.form.time("time", int(call.parts.clock.time() * 1000))
+    limits = _limits(call)
+    text = call.form.text("query")
+    engine = call.engine
+    result = await _run(
+        call, limits, lambda given: engine.instant(text, at, given), {"start": at, "end": at, "step": 0}
+    )
+    return await _answer(call, result, limit)
+
+
+async def query_range(call: Call) -> Response:
+    """A range query."""
+    form = call.form
+    limit = form.limit()
+    start, end = form.time("start"), form.time("end")
+    if end < start:
+        raise invalid("end", "end timestamp must not be before start time")
+    step = int(form.seconds("step") * 1000)
+    if step <= 0:
+        told = "zero or negative query resolution step widths are not accepted. Try a positive integer"
+        raise invalid("step", told)
+    if (end - start) // step > MAX_STEPS:
+        told = f"exceeded maximum resolution of {MAX_STEPS:,} points per timeseries"
+        raise BadData(f"{told}. Try decreasing the query resolution (?step=XX)")
+    limits = _limits(call)
+    text, engine = form.text("query"), call.engine
+    span = {"start": start, "end": end, "step": step}
+    result = await _run(call, limits, lambda given: engine.range(text, start, end, step, given), span)
+    return await _answer(call, result, limit)
+
+
+def _limits(call: Call) -> Limits:
+    form = call.form
+    timeout = form.seconds("timeout") if form.text("timeout") else None
+    lookback = 0
+    if form.text("lookback_delta"):
+        lookback = int(form.seconds("lookback_delta") * 1000)
+    return call.gate.limits(timeout, lookback, form.text("stats"))
+
+
+async def _run(call: Call, limits: Limits, work: Callable[[Limits], Result], span: dict[str, int]) -> Result:
+    text = call.form.text("query")
+    entry = call.log.began(text, span)
+    try:
+        result = await call.gate.run(work, limits)
+    except MetricsError as error:
+        call.log.ended(entry, call.request, error=str(error))
+        if isinstance(error, BadData):
+            raise invalid("query", str(error)) from None
+        raise
+    except BaseException:
+        call.log.ended(entry, call.request, error="canceled")
+        raise
+    call.log.ended(entry, call.request, stats=result.stats)
+    stats = call.form.text("stats")
+    if stats not in ("", "true", "all"):
+        told = f'value "{stats}" for parameter "stats" is deprecated and will be rejected, use "true" or "all"'
+        result = replace(result, warnings=[*result.warnings, told])
+    return result
+
+
+async def _answer(call: Call, result: Result, limit: int) -> Response:
+    if limit:
+        result = truncated(result, limit)
+    stats = result.stats if call.form.text("stats") else None
+    pieces = json.query_result(result, stats)
+    if len(result.points.t) < 1000 and result.points.frame.size < 1000:
+        return reply.raw(b"".join(pieces))
+    collected, size, more = [], 0, True
+    while more and size < WHOLE:
+        piece, more = await call.gate.pieces(pieces)
+        collected.append(piece)
+        size += len(piece)
+    if not more:
+        return reply.raw(b"".join(collected))
+    return reply.raw(_rest(call, b"".join(collected), pieces))
+
+
+async def _rest(call: Call, first: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    more = True
+    while more:
+        piece, more = await call.gate.pieces(pieces)
+        yield piece
+
+
+def truncated(result: Result, limit: int) -> Result:
+    """Its first `limit` series. Those without a point do not count."""
+    points = result.points
+    if result.type not in ("matrix", "vector") or points.frame.size <= limit:
+        return result
+    rows = np.flatnonzero(np.diff(points.offsets) > 0)
+    if len(rows) <= limit:
+        return result
+    last = int(rows[limit])
+    stop = int(points.offsets[last])
+    kept = Points(
+        points.frame.take(np.arange(last)),
+        points.offsets[: last + 1],
+        points.t[:stop],
+        points.v[:stop],
+        {i: each for i, each in points.histograms.items() if i < stop},
+    )
+    return replace(result, points=kept, warnings=[*result.warnings, TRUNCATED])
+
+
+async def query_exemplars(call: Call) -> Response:
+    """The exemplars of every series that the expression selects."""
+    start, end = call.range()
+    found = [each.matchers for each in selectors(call.engine.parse(call.form.text("query")))]
+    if not found:
+        return reply.nothing()
+    admin = call.admin
+    rows = await call.work(lambda _: admin.exemplars(found, start, end))
+    return reply.data(
+        [
+            {
+                "seriesLabels": dict(labels),
+                "exemplars": [
+                    {"labels": dict(each.labels), "value": json.number(each.value), "timestamp": json.seconds(each.t)}
+                    for each in exemplars
+                ],
+            }
+            for labels, exemplars in rows
+        ]
+    )
+
+
+async def format_query(call: Call) -> Response:
+    """The expression, laid out for people."""
+    try:
+        return reply.data(call.engine.pretty(call.form.text("query")))
+    except BadData as error:
+        raise invalid("query", str(error)) from None
+
+
+async def parse_query(call: Call) -> Response:
+    """The expression as a tree."""
+    try:
+        return reply.data(translate(call.engine.parse(call.form.text("query"))))
+    except BadData as error:
+        raise invalid("query", str(error)) from None
