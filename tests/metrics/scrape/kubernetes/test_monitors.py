@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from styr.kinds.resources import CONFIG_MAP, SECRET, Object, Resource
+from styr.metrics.model.errors import BadData
+from styr.metrics.scrape.config import parse_job
 from styr.metrics.scrape.kubernetes.annotations import jobs as annotated
 from styr.metrics.scrape.kubernetes.credentials import Keys, Refused
-from styr.metrics.scrape.kubernetes.jobs import Job, Role
+from styr.metrics.scrape.kubernetes.jobs import Job, Role, read_role
 from styr.metrics.scrape.kubernetes.monitors import pod_monitor, service_monitor
 from styr.metrics.scrape.kubernetes.probes import probe
 from styr.metrics.scrape.kubernetes.scrapeconfigs import scrape_config
@@ -322,22 +324,30 @@ def everything() -> list[Job]:
     return [*made, *annotated()]
 
 
+def test_the_engine_takes_every_job():
+    for job in everything():
+        config = parse_job(job.document())
+        assert config.job == job.name
+        assert tuple(read_role(text) for text in config.kubernetes_sd) == job.roles
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"role": "ingress"}, "role: 'ingress' is none of"),
+        ({"role": "pod", "api_server": "https://x"}, "api_server: not honoured"),
+        ({"role": "pod", "selectors": [{"role": "pod"}]}, "selectors: not honoured"),
+        ({"role": "pod", "attach_metadata": {"deployment": True}}, "attach_metadata.deployment: not honoured"),
+    ],
+)
+def test_discovery_that_would_lead_elsewhere_is_refused(given, message):
+    with pytest.raises(BadData, match=message):
+        read_role(json.dumps(given))
+
+
 @pytest.mark.needs("promtool")
 def test_promtool_takes_every_job(tmp_path):
-    configs = [
-        {
-            **job.config,
-            "kubernetes_sd_configs": [
-                {
-                    "role": role.name,
-                    "namespaces": {"names": list(role.namespaces)},
-                    **({"attach_metadata": {"node": True}} if role.node else {}),
-                }
-                for role in job.roles
-            ],
-        }
-        for job in everything()
-    ]
+    configs = [job.document() for job in everything()]
     path = tmp_path / "prometheus.yml"
     path.write_text(json.dumps({"scrape_configs": configs}))
     found = subprocess.run(

@@ -6,10 +6,12 @@ have in common stand here: relabellings, limits, selectors.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from styr.metrics.model.errors import BadData
 from styr.metrics.scrape.kubernetes.metalabels import PREFIX, sanitized
 
 RoleName = Literal["pod", "service", "endpointslice", "endpoints", "node"]
@@ -25,6 +27,28 @@ class Role:
     namespaces: tuple[str, ...] = ()
     node: bool = False
 
+    def document(self) -> dict[str, Any]:
+        """As a `kubernetes_sd_config`."""
+        found: dict[str, Any] = {"role": self.name}
+        if self.namespaces:
+            found["namespaces"] = {"names": list(self.namespaces)}
+        return {**found, "attach_metadata": {"node": True}} if self.node else found
+
+
+def read_role(text: str, own_namespace: str = "default") -> Role:
+    """A `kubernetes_sd_config` as JSON. What would lead elsewhere than to this platform's API is refused. Raises BadData."""
+    given = json.loads(text)
+    where, attach = given.pop("namespaces", None) or {}, given.pop("attach_metadata", None) or {}
+    name = str(given.pop("role", "")).lower()
+    if name not in ("pod", "service", "endpointslice", "endpoints", "node"):
+        raise BadData(f"kubernetes_sd_configs.role: {name!r} is none of pod, service, endpointslice, endpoints, node")
+    if given:
+        raise BadData(f"kubernetes_sd_configs.{min(given)}: not honoured; targets come from this platform's own API")
+    if other := {word for word, wanted in attach.items() if wanted} - {"node"}:
+        raise BadData(f"kubernetes_sd_configs.attach_metadata.{min(other)}: not honoured")
+    names = [*(where.get("names") or ()), *([own_namespace] if where.get("own_namespace") else ())]
+    return Role(cast("RoleName", name), tuple(dict.fromkeys(map(str, names))), bool(attach.get("node")))
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -36,6 +60,10 @@ class Job:
     @property
     def name(self) -> str:
         return str(self.config["job_name"])
+
+    def document(self) -> dict[str, Any]:
+        """As a `scrape_config`."""
+        return {**self.config, "kubernetes_sd_configs": [role.document() for role in self.roles]}
 
 
 LIMITS = {

@@ -19,7 +19,7 @@ from styr.kinds.meta import Key
 from styr.kinds.resources import ENDPOINT_SLICE, NODE, POD, SERVICE, Object, Resource
 from styr.metrics.scrape.discovery import Group, Publish
 from styr.metrics.scrape.kubernetes import endpoints, nodes, pods, services
-from styr.metrics.scrape.kubernetes.jobs import Role, RoleName
+from styr.metrics.scrape.kubernetes.jobs import Role, RoleName, read_role
 
 READS: dict[RoleName, tuple[Resource, ...]] = {
     "pod": (POD,),
@@ -38,8 +38,9 @@ class Roles:
         self._informers = informers
         self._known: dict[tuple[RoleName, bool], Catalogue] = {}
 
-    def discovery(self, role: Role) -> KubernetesDiscovery:
-        return KubernetesDiscovery(self, role)
+    def discovery(self, role: Role | str) -> KubernetesDiscovery:
+        """A text is a `kubernetes_sd_config` as JSON, as `ScrapeConfig.kubernetes_sd` has it. Raises BadData."""
+        return KubernetesDiscovery(self, read_role(role) if isinstance(role, str) else role)
 
     def catalogue(self, role: Role) -> Catalogue:
         place = (role.name, role.node)
