@@ -1,8 +1,8 @@
 """PrometheusRule objects as groups: every one of every namespace. What is wrong with one is told on the object.
 
 Made by the process, which adds `controllers()` to its manager and awaits `run` beside it; `apply` is handed all groups when
-they change. An object with one wrong rule counts as a whole or not at all, as in Prometheus; what it had before goes on until it
-is right again, so that a typo does not silence alerts.
+they change. An object with one wrong rule counts as a whole or not at all, as in Prometheus; what it had before goes on until
+it is right again, so that a typo does not silence alerts.
 """
 
 from __future__ import annotations

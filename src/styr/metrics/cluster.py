@@ -1,0 +1,55 @@
+"""All that the engine has from a Kubernetes API: jobs, targets, rules. Made by `process` from its kubeconfig.
+
+One manager with one cache of objects; calls `scrape.kubernetes` and `rules.kubernetes`. An API that goes away is waited for:
+targets and rules stay what they were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+
+from styr.client.client import Client
+from styr.client.controller import Manager
+from styr.kit.clock import Clock
+from styr.metrics.rules.groups import Group, ParseExpr
+from styr.metrics.rules.kubernetes import RuleObjects
+from styr.metrics.scrape.config import ScrapeConfig
+from styr.metrics.scrape.discovery import Discovery
+from styr.metrics.scrape.kubernetes.roles import Roles
+from styr.metrics.scrape.kubernetes.watcher import Monitors
+
+
+class Cluster:
+    """`apply_jobs` gets every job that Kubernetes objects amount to, `apply_rules` every group, whenever they change. `parse` is
+    PromQL's, `defaults` the `global` settings of scraping, `interval` (ms) that of groups that name none."""
+
+    def __init__(
+        self,
+        client: Client,
+        clock: Clock,
+        random: Random,
+        *,
+        apply_jobs: Callable[[Sequence[ScrapeConfig]], None],
+        apply_rules: Callable[[Sequence[Group]], Awaitable[None]],
+        parse: ParseExpr,
+        defaults: ScrapeConfig | None = None,
+        interval: int = 60_000,
+    ) -> None:
+        self._manager = Manager(client, clock, random)
+        self._roles = Roles(self._manager.context("discovery").informers)
+        self._monitors = Monitors(apply_jobs, clock, defaults)
+        self._rules = RuleObjects(apply_rules, parse, clock, interval=interval)
+        for controller in (*self._monitors.controllers(), *self._rules.controllers()):
+            self._manager.add(controller)
+
+    def discovery(self, text: str) -> Discovery:
+        """For one entry of `ScrapeConfig.kubernetes_sd`. Raises BadData."""
+        return self._roles.discovery(text)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for work in (self._manager.run(), self._monitors.run(), self._rules.run()):
+                group.create_task(work)
