@@ -62,3 +62,16 @@ def locate(data: Bytes, offset: Ints, which: Ints, position: Ints, length: Ints,
             return c
         position[c], length[c], encoding[c] = at + 1, size, data[at]
     return -1
+
+
+@kernel("i8(u1[::1], i8[::1], i8[::1], i8[::1], i8[::1], u1[::1])")
+def gather(source: Bytes, position: Ints, length: Ints, which: Ints, target: Ints, out: Bytes) -> Int:
+    """Copies the data of chunk `c = which[i]` to `out[target[i]:]`. Returns -1, or the first `c` that is out of bounds."""
+    for i in range(len(which)):
+        c = which[i]
+        start, size = position[c], length[c]
+        if start < 0 or size < 0 or start + size > len(source) or target[i] + size > len(out):
+            return c
+        for k in range(size):
+            out[target[i] + k] = source[start + k]
+    return -1

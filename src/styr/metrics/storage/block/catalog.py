@@ -1,0 +1,93 @@
+"""The blocks of a data directory: listing, opening, removing. Called by `storage.db` at its start and after each compaction.
+
+Blocks are made and removed in one step (a rename), so that after a crash each is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from styr.metrics.model.errors import Corrupt
+from styr.metrics.storage.block import files, meta, ulid
+from styr.metrics.storage.block.block import Block
+from styr.metrics.storage.block.meta import Meta
+from styr.metrics.storage.block.writer import CREATING
+
+DELETING = ".tmp-for-deletion"
+
+
+@dataclass(slots=True)
+class Loaded:
+    """`blocks` by time. `corrupt` could not be opened; they are left where they are."""
+
+    blocks: list[Block]
+    corrupt: dict[str, Corrupt]
+
+
+def clean(root: Path) -> list[str]:
+    """Removes what crashes left behind: blocks half written or half removed. Returns their names. Raises StorageError."""
+    gone = []
+    with files.reported(f"clean up {root}"):
+        for path in sorted(root.iterdir()) if root.is_dir() else []:
+            name = path.name.removesuffix(CREATING).removesuffix(DELETING)
+            if name != path.name and ulid.is_ulid(name):
+                files.remove_tree(path)
+                gone.append(path.name)
+    return gone
+
+
+def names(root: Path) -> list[str]:
+    """Of the blocks, sorted, which is by the time at which they were made."""
+    return sorted(path.name for path in root.iterdir() if ulid.is_ulid(path.name)) if root.is_dir() else []
+
+
+def superseded(metas: Iterable[Meta]) -> set[str]:
+    """The blocks that are not to be served: another one has been made of them, or nothing is left of them."""
+    gone: set[str] = set()
+    for each in metas:
+        gone.update(parent.ulid for parent in each.parents)
+        if each.deletable:
+            gone.add(each.ulid)
+    return gone
+
+
+def load(root: Path, known: Mapping[str, Block] | None = None) -> Loaded:
+    """Opens the blocks under `root`, except those in `known` (by name), which are taken over. Removes those that are
+    superseded. Raises StorageError; a block that is corrupt is told of in the result."""
+    loaded = Loaded([], {})
+    with files.reported(f"open the blocks in {root}"):
+        found: dict[str, Block | Meta] = {}
+        for name in names(root):
+            try:
+                found[name] = (known or {}).get(name) or meta.read(root / name)
+            except Corrupt as error:
+                loaded.corrupt[name] = error
+        metas = [each.meta if isinstance(each, Block) else each for each in found.values()]
+        gone = superseded(metas)
+        for name in [*found, *loaded.corrupt]:
+            if name in gone:
+                remove(root, name)
+                loaded.corrupt.pop(name, None)
+        for name, each in found.items():
+            if name not in gone:
+                _open(root / name, each, loaded)
+    loaded.blocks.sort(key=lambda block: (block.meta.mint, block.meta.ulid))
+    return loaded
+
+
+def _open(directory: Path, each: Block | Meta, loaded: Loaded) -> None:
+    try:
+        loaded.blocks.append(each if isinstance(each, Block) else Block(directory))
+    except Corrupt as error:
+        loaded.corrupt[directory.name] = error
+
+
+def remove(root: Path, name: str) -> None:
+    """In one step; open readers go on. Raises StorageError."""
+    with files.reported(f"remove block {name}"):
+        if (root / name).exists():
+            files.remove_tree(root / (name + DELETING))
+            files.rename(root / name, root / (name + DELETING))
+            files.remove_tree(root / (name + DELETING))

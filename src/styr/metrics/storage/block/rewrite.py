@@ -1,0 +1,235 @@
+"""Decodes chunks that overlap or are deleted in part, merges their samples, encodes them anew. Called by `merge`.
+
+Chunks of floats go through `kernels.rewrite`, many clusters at a time; clusters with histograms go through Python, one sample
+after another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from styr.metrics.kernels import rewrite as kernels
+from styr.metrics.kernels import segment as segments_kernels
+from styr.metrics.kernels.xor import xor_decode, xor_encode
+from styr.metrics.model.errors import Corrupt
+from styr.metrics.model.histogram import Histogram
+from styr.metrics.storage import histograms
+from styr.metrics.storage.chunkset import FLOAT_HISTOGRAM, HISTOGRAM, XOR, ChunkSet
+
+MOST_SAMPLES = 120
+"""In a new chunk."""
+_BATCH = 1_000_000
+"""Samples of the clusters that are rewritten at a time."""
+
+Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Chunks:
+    """Chunks as columns. `series` is the row of the union, `source` the set they are from and `row` the row there; `cuts` says
+    that a part is deleted."""
+
+    series: Ints
+    source: NDArray[np.int32]
+    row: Ints
+    segment: NDArray[np.int32]
+    position: Ints
+    length: Ints
+    encoding: Bytes
+    mint: Ints
+    maxt: Ints
+    cuts: NDArray[np.bool_]
+
+    @classmethod
+    def join(cls, parts: Sequence[Chunks]) -> Chunks:
+        return cls(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)))
+
+    def take(self, which: Ints) -> Chunks:
+        return Chunks(*(getattr(self, each.name)[which] for each in fields(self)))
+
+    def take_sorted(self) -> Chunks:
+        """By series, then time."""
+        return self.take(np.lexsort((self.maxt, self.mint, self.series)))
+
+
+def rewrite(
+    chunks: Chunks, cluster: Ints, sets: Sequence[ChunkSet], segments: Sequence[Bytes]
+) -> tuple[list[Chunks], list[Bytes]]:
+    """New chunks for clusters of old ones (`cluster` rises with the chunks), and the buffer that each list of them is in; their
+    `segment` is still to be set. Raises Corrupt."""
+    order = np.lexsort((chunks.mint, chunks.source, cluster))
+    chunks, cluster = chunks.take(order), cluster[order]
+    starts = np.flatnonzero(np.diff(cluster, prepend=-1))
+    floats = np.minimum.reduceat(chunks.encoding, starts) == np.maximum.reduceat(chunks.encoding, starts)
+    floats &= chunks.encoding[starts] == XOR
+    of = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(cluster))))
+    made: list[Chunks] = []
+    buffers: list[Bytes] = []
+    for low, high in _batches(chunks, of, floats, segments):
+        which = np.flatnonzero((of >= low) & (of < high) & floats[of])
+        part, buffer = _floats(chunks.take(which), of[which], sets, segments)
+        made.append(part)
+        buffers.append(buffer)
+    for number in np.flatnonzero(~floats).tolist():
+        part, buffer = _any(chunks.take(np.flatnonzero(of == number)), sets, segments)
+        made.append(part)
+        buffers.append(buffer)
+    return made, buffers
+
+
+def _batches(chunks: Chunks, of: Ints, floats: NDArray[np.bool_], segments: Sequence[Bytes]) -> list[tuple[int, int]]:
+    """Ranges of clusters that together have about `_BATCH` samples of floats."""
+    counts = _counts(chunks, segments) * floats[of]
+    total = np.cumsum(np.bincount(of, counts, len(floats))).astype(np.int64)
+    batches, low, before = [], 0, 0
+    while low < len(floats) and int(total[-1]) > before:
+        high = max(low + 1, int(np.searchsorted(total, before + _BATCH, "right")))
+        batches.append((low, high))
+        low, before = high, int(total[high - 1])
+    return [(low, high) for low, high in batches if floats[low:high].any()]
+
+
+def _counts(chunks: Chunks, segments: Sequence[Bytes]) -> Ints:
+    """How many samples each chunk says it has."""
+    counts = np.zeros(len(chunks.series), np.int64)
+    for number in np.unique(chunks.segment).tolist():
+        which = np.flatnonzero(chunks.segment == number)
+        data, at = segments[number], chunks.position[which]
+        counts[which] = data[at].astype(np.int64) << 8 | data[at + 1]
+    return counts
+
+
+def _gather(chunks: Chunks, segments: Sequence[Bytes]) -> tuple[Bytes, Ints]:
+    """The data of all chunks in one buffer, and where each begins."""
+    ends = np.cumsum(chunks.length)
+    target = ends - chunks.length
+    data = np.zeros(int(ends[-1]) + 16, np.uint8)
+    for number in np.unique(chunks.segment).tolist():
+        which = np.flatnonzero(chunks.segment == number)
+        at = np.ascontiguousarray(target[which])
+        bad = segments_kernels.gather(segments[number], chunks.position, chunks.length, which, at, data)
+        if bad >= 0:
+            raise Corrupt("a chunk is not in its segment", offset=int(chunks.position[bad]))
+    return data, target
+
+
+def _cuts(chunks: Chunks, sets: Sequence[ChunkSet]) -> tuple[Ints, Ints, Ints]:
+    """The deleted ranges of each chunk: (where those of each begin, lows, highs)."""
+    at = np.zeros(len(chunks.series) + 1, np.int64)
+    ranges: list[tuple[int, int]] = []
+    for c in np.flatnonzero(chunks.cuts).tolist():
+        own = sets[int(chunks.source[c])].deleted[int(chunks.row[c])]
+        hit = [(low, high) for low, high in own if low <= chunks.maxt[c] and high >= chunks.mint[c]]
+        at[c + 1] = len(hit)
+        ranges += hit
+    pairs = np.array(ranges, np.int64).reshape(-1, 2)
+    return np.cumsum(at), np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+
+
+def _floats(chunks: Chunks, of: Ints, sets: Sequence[ChunkSet], segments: Sequence[Bytes]) -> tuple[Chunks, Bytes]:
+    data, position = _gather(chunks, segments)
+    counts = _counts(chunks, segments)
+    starts = np.flatnonzero(np.diff(of, prepend=-1))
+    cluster_at = np.append(starts, len(of)).astype(np.int64)
+    sizes = np.add.reduceat(counts, starts)
+    most = int((-(-sizes // MOST_SAMPLES)).sum())
+    out = np.zeros(19 * int(sizes.sum()) + 64 * (most + 1), np.uint8)
+    made, rows = np.zeros(len(starts) + 1, np.int64), np.zeros((most, 4), np.int64)
+    t, v = (np.zeros(4 * max(int(sizes.max()), 1), np.int64) for _ in range(2))
+    bad = kernels.rewrite(
+        data, position, chunks.length, *_cuts(chunks, sets), cluster_at, MOST_SAMPLES, t, v, out, made, rows
+    )
+    if bad >= 0:
+        raise Corrupt("a chunk of floats cannot be decoded", offset=int(chunks.position[cluster_at[bad]]))
+    rows = rows[: made[-1]]
+    end = int(rows[-1, 0] + rows[-1, 1]) if len(rows) else 0
+    series = np.repeat(chunks.series[starts], np.diff(made))
+    return _fresh(series, rows, np.full(len(rows), XOR, np.uint8)), np.append(out[:end], np.zeros(8, np.uint8))
+
+
+def _fresh(series: Ints, rows: Ints, encoding: Bytes) -> Chunks:
+    """`rows`: (position, length, mint, maxt) of new chunks."""
+    nothing = np.zeros(len(rows), np.int32)
+    columns = (np.ascontiguousarray(rows[:, k]) for k in range(4))
+    position, length, mint, maxt = columns
+    whole = np.zeros(len(rows), np.bool_)
+    return Chunks(
+        series, nothing, nothing.astype(np.int64), nothing.copy(), position, length, encoding, mint, maxt, whole
+    )
+
+
+Sample = tuple[int, int | Histogram]
+"""Time; the bits of a float, or a histogram."""
+
+
+def _any(chunks: Chunks, sets: Sequence[ChunkSet], segments: Sequence[Bytes]) -> tuple[Chunks, Bytes]:
+    """One cluster with histograms, and perhaps floats."""
+    at, lows, highs = _cuts(chunks, sets)
+    samples: dict[int, int | Histogram] = {}
+    for c in range(len(chunks.series)):
+        start = int(chunks.position[c])
+        data = segments[int(chunks.segment[c])][start : start + int(chunks.length[c])]
+        gone = list(zip(lows[at[c] : at[c + 1]].tolist(), highs[at[c] : at[c + 1]].tolist(), strict=True))
+        for t, value in _decode(data, int(chunks.encoding[c])):
+            if not any(low <= t <= high for low, high in gone):
+                samples.setdefault(t, value)
+    parts, rows, encodings, end = [], [], [], 0
+    for encoding, data_out, mint, maxt in _encode(sorted(samples.items(), key=lambda sample: sample[0])):
+        rows.append((end, len(data_out), mint, maxt))
+        encodings.append(encoding)
+        parts.append(data_out)
+        end += len(data_out)
+    series = np.repeat(chunks.series[:1], len(rows))
+    buffer = np.frombuffer(bytearray(b"".join(parts) + bytes(8)), np.uint8)
+    return _fresh(series, np.array(rows, np.int64).reshape(-1, 4), np.array(encodings, np.uint8)), buffer
+
+
+def _decode(data: Bytes, encoding: int) -> list[Sample]:
+    if encoding in (HISTOGRAM, FLOAT_HISTOGRAM):
+        return list(zip(*histograms.decode(data.tobytes(), encoding), strict=True))
+    if encoding != XOR:
+        raise Corrupt(f"a chunk of encoding {encoding} cannot be decoded, only copied; it overlaps another one")
+    count = int(data[0]) << 8 | int(data[1])
+    t, v = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    if xor_decode(data, 0, len(data), t, v, 0) < 0:
+        raise Corrupt("a chunk of floats cannot be decoded")
+    return list(zip(t.tolist(), v.tolist(), strict=True))
+
+
+def _encode(samples: Sequence[Sample]) -> list[tuple[int, bytes, int, int]]:
+    """(encoding, data, mint, maxt) of the fewest chunks with at most 120 samples of one kind each."""
+    made: list[tuple[int, bytes, int, int]] = []
+    run: list[Sample] = []
+    for sample in samples:
+        if run and _kind(run[0][1]) != _kind(sample[1]):
+            made += _encode_run(run)
+            run = []
+        run.append(sample)
+    return made + (_encode_run(run) if run else [])
+
+
+def _kind(value: int | Histogram) -> int:
+    if isinstance(value, Histogram):
+        return HISTOGRAM if value.integer else FLOAT_HISTOGRAM
+    return XOR
+
+
+def _encode_run(run: Sequence[Sample]) -> list[tuple[int, bytes, int, int]]:
+    made: list[tuple[int, bytes, int, int]] = []
+    for at in range(0, len(run), MOST_SAMPLES):
+        part = run[at : at + MOST_SAMPLES]
+        if isinstance(part[0][1], Histogram):
+            values = [value for _, value in part if isinstance(value, Histogram)]
+            encoders = histograms.encode([t for t, _ in part], values)
+            made += [(each.encoding, each.data(), each.mint, each.maxt) for each in encoders]
+            continue
+        t, v = np.array(part, np.int64).T.copy()
+        out = np.zeros(20 * len(part) + 64, np.uint8)
+        length = xor_encode(t, v, 0, len(part), out, 0)
+        made.append((XOR, out[:length].tobytes(), part[0][0], part[-1][0]))
+    return made
