@@ -201,9 +201,7 @@ def _read_value(data: Bytes, bit: Int, leading: Int, trailing: Int, limit: Int) 
     word = peek(data, bit)
     if (word >> np.uint64(62)) & np.uint64(1):
         leading = np.int64((word >> np.uint64(57)) & np.uint64(31))
-        width = np.int64((word >> np.uint64(51)) & np.uint64(63))
-        if width == 0:
-            width = 64
+        width = (np.int64((word >> np.uint64(51)) - np.uint64(1)) & 63) + 1
         trailing = 64 - leading - width
         bit += 13
     else:
