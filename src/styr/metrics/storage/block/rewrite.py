@@ -175,7 +175,7 @@ def _any(chunks: Chunks, sets: Sequence[ChunkSet], segments: Sequence[Bytes]) ->
         start = int(chunks.position[c])
         data = segments[int(chunks.segment[c])][start : start + int(chunks.length[c])]
         gone = list(zip(lows[at[c] : at[c + 1]].tolist(), highs[at[c] : at[c + 1]].tolist(), strict=True))
-        for t, value in _decode(data, int(chunks.encoding[c])):
+        for t, value in decode_chunk(data, int(chunks.encoding[c])):
             if not any(low <= t <= high for low, high in gone):
                 samples.setdefault(t, value)
     parts, rows, encodings, end = [], [], [], 0
@@ -189,11 +189,12 @@ def _any(chunks: Chunks, sets: Sequence[ChunkSet], segments: Sequence[Bytes]) ->
     return _fresh(series, np.array(rows, np.int64).reshape(-1, 4), np.array(encodings, np.uint8)), buffer
 
 
-def _decode(data: Bytes, encoding: int) -> list[Sample]:
+def decode_chunk(data: Bytes, encoding: int) -> list[Sample]:
+    """All samples of a chunk. Raises Corrupt."""
     if encoding in (HISTOGRAM, FLOAT_HISTOGRAM):
         return list(zip(*histograms.decode(data.tobytes(), encoding), strict=True))
     if encoding != XOR:
-        raise Corrupt(f"a chunk of encoding {encoding} cannot be decoded, only copied; it overlaps another one")
+        raise Corrupt(f"a chunk of encoding {encoding} can be copied, not decoded")
     count = int(data[0]) << 8 | int(data[1])
     t, v = np.zeros(count, np.int64), np.zeros(count, np.int64)
     if xor_decode(data, 0, len(data), t, v, 0) < 0:

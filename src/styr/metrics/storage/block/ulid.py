@@ -6,6 +6,10 @@ Called by whatever makes or lists blocks; pure, time and randomness are passed i
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from random import Random
+
+from styr.kit.clock import Clock
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUE = {char: number for number, char in enumerate(_ALPHABET)}
@@ -33,3 +37,8 @@ def time_of(text: str) -> int:
     for char in text[:10]:
         number = number << 5 | _VALUE[char]
     return number
+
+
+def names(clock: Clock, random: Random) -> Callable[[], str]:
+    """Gives a new name with each call."""
+    return lambda: make(int(clock.time() * 1000), random.randbytes(10))
