@@ -14,40 +14,17 @@ from styr.metrics.model.errors import ParseError
 from styr.metrics.model.labels import quote
 
 AGGREGATORS = frozenset(
-    [
-        "sum",
-        "avg",
-        "count",
-        "min",
-        "max",
-        "group",
-        "stddev",
-        "stdvar",
-        "topk",
-        "bottomk",
-        "count_values",
-        "quantile",
-        "limitk",
-        "limit_ratio",
-    ]
+    {
+        *("sum", "avg", "count", "min", "max", "group", "stddev", "stdvar", "topk", "bottomk", "count_values"),
+        *("quantile", "limitk", "limit_ratio"),
+    }
 )
 WORD_OPERATORS = frozenset({"and", "or", "unless", "atan2"})
 KEYWORDS = frozenset(
-    [
-        "offset",
-        "smoothed",
-        "anchored",
-        "by",
-        "without",
-        "on",
-        "ignoring",
-        "group_left",
-        "group_right",
-        "fill",
-        "fill_left",
-        "fill_right",
-        "bool",
-    ]
+    {
+        *("offset", "smoothed", "anchored", "by", "without", "on", "ignoring", "group_left", "group_right"),
+        *("fill", "fill_left", "fill_right", "bool"),
+    }
 )
 DURATION_WORDS = frozenset({"step", "range", "max_of", "min_of"})
 PREPROCESSORS = DURATION_WORDS | {"start", "end"}

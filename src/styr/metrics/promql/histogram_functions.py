@@ -1,0 +1,38 @@
+"""histogram_count, _sum, _avg, _stddev, _stdvar: a float of each native histogram. Called by `functions`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from styr.metrics.model.histogram import Histogram
+from styr.metrics.promql import histograms_seam
+from styr.metrics.promql.binary import renamed
+from styr.metrics.promql.values import Matrix
+
+if TYPE_CHECKING:
+    from styr.metrics.promql.functions import Arguments
+
+
+def _average(h: Histogram) -> float:
+    return float(np.float64(h.sum) / np.float64(h.count))
+
+
+_OF: dict[str, Callable[[Histogram], float]] = {
+    "histogram_count": lambda h: h.count,
+    "histogram_sum": lambda h: h.sum,
+    "histogram_avg": _average,
+    "histogram_stddev": lambda h: histograms_seam.variance(h) ** 0.5,
+    "histogram_stdvar": lambda h: histograms_seam.variance(h),
+}
+
+
+def apply(args: Arguments) -> Matrix:
+    matrix, of = args.vector(0), _OF[args.name]
+    v, ok = np.zeros(matrix.ok.shape), np.zeros(matrix.ok.shape, np.bool_)
+    for row, found in matrix.histograms.items():
+        for step, histogram in found.items():
+            v[row, step], ok[row, step] = of(histogram), True
+    return renamed(args.query, Matrix(matrix.frame, v, ok, {}, matrix.drop).alive())
