@@ -127,6 +127,24 @@ def small(series: int = 20, samples: int = 300, step: int = 15_000, skew: int = 
     return data
 
 
+def shifted(data: Data, by: int) -> Data:
+    return {labels: [(t + by, v) for t, v in samples] for labels, samples in data.items()}
+
+
+def union(*parts: Data) -> dict[object, list[tuple[int, object]]]:
+    """Of samples with the same time the first part's stays."""
+    found: dict[object, dict[int, object]] = {}
+    for part in parts:
+        for labels, samples in as_bits(part).items():
+            for t, value in samples:
+                found.setdefault(labels, {}).setdefault(t, value)
+    return {labels: sorted(samples.items()) for labels, samples in sorted(found.items(), key=str)}
+
+
+def content(block: Block) -> dict[object, list[tuple[int, object]]]:
+    return {labels: list(samples) for labels, samples in sorted(read(block.chunks([])).items(), key=str)}
+
+
 # --- promtool ---------------------------------------------------------------------------------------------------------
 
 _LINE = re.compile(r"^\{(?P<labels>.*)\} (?P<value>\S+|\{.*\}) (?P<t>-?\d+)$")
