@@ -273,6 +273,28 @@ def intern(data: Bytes, start: Int, end: Int, known: Bytes, ends: Ints, table: S
     return number
 
 
+@kernel("void(u1[::1], i8[::1], i4[::1], i8)")
+def reintern(known: Bytes, ends: Ints, table: Slots, count: Int) -> None:
+    """Fills an empty table with the first `count` of `known`."""
+    mask = len(table) - 1
+    for number in range(count):
+        place = hash_bytes(known, ends[number], ends[number + 1]) & mask
+        while table[place]:
+            place = (place + 1) & mask
+        table[place] = number + 1
+
+
+@kernel()
+def label_end(data: Bytes, at: Int, end: Int) -> Int:
+    """The byte behind a name and a value; -1 when they are cut off."""
+    for _ in range(2):
+        length, at = read_uvarint(data, at, end)
+        if at < 0 or length < 0 or length > end - at:
+            return -1
+        at += length
+    return at
+
+
 @kernel("i8(u1[::1], i8, i8, i8[::1], i8[::1], i4[::1], u1[::1], i8[::1], i4[::1], i8[::1])")
 def decode_series(
     data: Bytes,
@@ -286,29 +308,29 @@ def decode_series(
     table: Slots,
     count: Ints,
 ) -> Int:
-    """A series record, whose type byte is at `at`: series i has the reference `refs[i]` and the pairs
+    """Series of a series record from byte `at` on: series i has the reference `refs[i]` and the pairs
     `pairs[offsets[i]:offsets[i + 1]]`. A pair's number is that of its bytes (length, name, length, value) among `known`.
-    `count[1]` series are there already and `count[0]` pairs known. Room: a series for each 9 bytes, a pair for each 2,
-    `known` as much as the record; `table` is at most half full. Returns 0, or -1 when the record is corrupt."""
-    at += 1
+    `count[0]` pairs are known and `count[1]` series are there already. Room: a series for each 9 bytes, a pair for each 2,
+    `known` as much as the records. Returns 0; -1 when the record is corrupt; or, when `table` is half full, where to go on."""
     i = count[1]
     to = offsets[i]
     while at < end:
         if at + 8 > end:
             return -1
         ref = np.int64(load64(data, at))
-        labels, at = read_uvarint(data, at + 8, end)
-        if at < 0 or labels < 0 or labels > end - at:
+        labels, after = read_uvarint(data, at + 8, end)
+        if after < 0 or labels < 0 or labels > end - after:
             return -1
+        if 2 * (count[0] + labels) > len(table):
+            return at
+        at = after
         for _ in range(labels):
-            start = at
-            for _ in range(2):
-                length, at = read_uvarint(data, at, end)
-                if at < 0 or length < 0 or length > end - at:
-                    return -1
-                at += length
-            pairs[to] = intern(data, start, at, known, ends, table, count)
+            after = label_end(data, at, end)
+            if after < 0:
+                return -1
+            pairs[to] = intern(data, at, after, known, ends, table, count)
             to += 1
+            at = after
         refs[i] = ref
         i += 1
         offsets[i] = to

@@ -1,0 +1,132 @@
+"""The head's samples into blocks. Called by `db`'s maintenance, in a thread; calls `headread`, `block.writer`, `block.merge`.
+
+Chunks are copied as they are: a chunk never crosses the end of a block's range. Only late samples are merged and encoded anew.
+Each function writes blocks and returns their metas; forgetting what is in them (`truncate`) comes after they are served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from styr.metrics.kernels import head as kernels
+from styr.metrics.model.samples import STALE_BITS
+from styr.metrics.storage.block import meta
+from styr.metrics.storage.block.merge import merge
+from styr.metrics.storage.block.meta import Meta
+from styr.metrics.storage.block.writer import write_block
+from styr.metrics.storage.head import Head
+from styr.metrics.storage.headread import chunks_of
+from styr.metrics.storage.headstate import LATE
+
+Slots = NDArray[np.int32]
+Name = Callable[[], str]
+"""Makes the name of a new block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """start inclusive, end exclusive; milliseconds."""
+
+    start: int
+    end: int
+
+
+def compactable(head: Head) -> Span | None:
+    """The oldest block range, when the head's samples span one and a half ranges."""
+    width, low, high = head.settings.chunk_range, head.state.min_t, head.state.max_t
+    if low > high or high - low <= width * 3 // 2:
+        return None
+    start = low // width * width
+    return Span(start, start + width)
+
+
+def write_range(head: Head, root: Path, span: Span, name: Name) -> Meta | None:
+    """One block of what is in order in a range. Raises StorageError."""
+    with head.lock:
+        live = head.registry.live()
+    found = chunks_of(head, live, span.start, span.end - 1, late=False)
+    if found.deleted:
+        found = merge([found])
+    return write_block(root, found, meta.new(name(), span.start, span.end))
+
+
+def write_late(head: Head, root: Path, name: Name) -> list[Meta]:
+    """A block for each range that has late samples; those of the head's log are forgotten then. Raises StorageError."""
+    with head.lock:
+        bounds = head.out_of_order.span()
+        slots = np.array(sorted(head.out_of_order.series), np.int32)
+    if bounds is None:
+        return []
+    width, made = head.settings.chunk_range, []
+    for start in range(bounds[0] // width * width, bounds[1] + 1, width):
+        found = chunks_of(head, slots, start, start + width - 1, in_order=False)
+        if not len(found.segment):
+            continue
+        outside = {row: [(-(1 << 62), start - 1), (start + width, 1 << 62)] for row in range(found.frame.size)}
+        found = merge([replace(found, deleted=outside)])
+        written = write_block(root, found, meta.new(name(), start, start + width, hints=(meta.OUT_OF_ORDER,)))
+        if written is not None:
+            made.append(written)
+    return made
+
+
+def stale_slots(head: Head) -> Slots:
+    """Series that have ended: their newest sample is a staleness marker. Without late samples."""
+    with head.lock:
+        live = head.registry.live()
+        rows = head.state.rows[live]
+        ended: Slots = live[(rows[:, kernels.LAST_V] == STALE_BITS) & head.state.has_open(live)]
+        late = np.array(sorted(head.out_of_order.series), np.int32)
+    keep: Slots = ended[~np.isin(ended, late)]
+    return keep
+
+
+def write_stale(head: Head, root: Path, slots: Slots, name: Name) -> list[Meta]:
+    """Blocks of all that the head has of some series. Raises StorageError."""
+    width, made = head.settings.chunk_range, []
+    low, high = head.state.min_t, head.state.max_t
+    for start in range(low // width * width, high + 1, width):
+        found = chunks_of(head, slots, start, start + width - 1, late=False)
+        if found.deleted:
+            found = merge([found])
+        written = write_block(root, found, meta.new(name(), start, start + width, hints=(meta.STALE_SERIES,)))
+        if written is not None:
+            made.append(written)
+    return made
+
+
+def forget_stale(head: Head, slots: Slots) -> None:
+    """Those of the series that are still ended: none has come back while the block was written."""
+    with head.lock:
+        head.forget(slots[head.state.rows[slots, kernels.LAST_V] == STALE_BITS])
+
+
+def truncate(head: Head, mint: int, empty: set[int]) -> set[int]:
+    """Forgets everything before `mint`, which is in blocks. `empty` are series that had no sample at the last call; returns
+    those that have none now: a series without samples goes at the second call, so that its maker has time to append."""
+    with head.lock:
+        head.min_valid = max(head.min_valid, mint)
+        live = head.registry.live()
+        newest = head.state.rows[live, kernels.LAST_T]
+        without = newest == kernels.NEVER
+        refs = head.registry.refs[live]
+        gone = (newest < mint) & (~without | np.isin(refs, np.array(sorted(empty), np.int64)))
+        late = np.array(sorted(head.out_of_order.series), np.int32)
+        gone &= ~np.isin(live, late)
+        head.forget(live[gone])
+        head.state.drop_before(mint)
+        info = head.state.info
+        if info[kernels.MIN_T] != LATE:
+            info[kernels.MIN_T] = max(int(info[kernels.MIN_T]), mint)
+        head.disk.drop_before(mint)
+        head.tombstones = {
+            ref: kept
+            for ref, ranges in head.tombstones.items()
+            if (kept := [each for each in ranges if each[1] >= mint])
+        }
+        return set(refs[without & ~gone].tolist())

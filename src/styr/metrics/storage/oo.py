@@ -1,0 +1,152 @@
+"""Samples that come late, within the out-of-order window. Called by `head` under its lock, `headread`, `recovery` and `db`.
+
+Each series that has any keeps up to 32 of them sorted; full, they become a chunk in chunks_head/ with the out-of-order bit.
+They are logged in wbl/ (samples, and markers that say which are in a chunk by now), as Prometheus does. `db` makes blocks of
+them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from styr.metrics.kernels import head as kernels
+from styr.metrics.kernels import wal as walkernels
+from styr.metrics.kernels.xor import xor_encode
+from styr.metrics.storage import records
+from styr.metrics.storage.chunkset import XOR
+from styr.metrics.storage.wal import Wal
+
+if TYPE_CHECKING:
+    from styr.metrics.storage.head import Head
+
+Ints = NDArray[np.int64]
+Slots = NDArray[np.int32]
+Bytes = NDArray[np.uint8]
+
+CAPACITY = 32
+OUT_OF_ORDER_BIT = 128
+
+
+@dataclass(slots=True)
+class Closed:
+    """A chunk in chunks_head/: file << 32 | offset, bytes, first and last time."""
+
+    where: int
+    length: int
+    mint: int
+    maxt: int
+
+
+@dataclass(slots=True)
+class Late:
+    """Of one series: the sorted samples of the open chunk, and the closed ones."""
+
+    t: list[int] = field(default_factory=list)
+    v: list[int] = field(default_factory=list)
+    closed: list[Closed] = field(default_factory=list)
+
+    def insert(self, t: int, v: int) -> bool:
+        """False when there is a sample at that time already."""
+        at = bisect_left(self.t, t)
+        if at < len(self.t) and self.t[at] == t:
+            return False
+        self.t.insert(at, t)
+        self.v.insert(at, v)
+        return True
+
+
+def encoded(t: list[int], v: list[int]) -> bytes:
+    """Sorted samples as an XOR chunk."""
+    out = np.zeros(32 + 20 * len(t), np.uint8)
+    length = int(xor_encode(np.array(t, np.int64), np.array(v, np.int64), 0, len(t), out, 0))
+    return out[:length].tobytes()
+
+
+class OutOfOrder:
+    def __init__(self, head: Head) -> None:
+        self._head = head
+        self.series: dict[int, Late] = {}
+        """By slot."""
+        self.wbl: Wal | None = None
+
+    def _log(self) -> Wal:
+        if self.wbl is None:
+            head = self._head
+            self.wbl = Wal(head.directory / "wbl", head.lock, head.settings.segment_size)
+        return self.wbl
+
+    def take(self, refused: Ints, slots: Slots, t: Ints, step: int, bits: Ints, result: Bytes) -> Ints:
+        """Takes those of the refused samples that are late and within the window, and marks them so in `result`. Returns the
+        rest. Raises Unavailable."""
+        oldest = self._head.state.max_t - self._head.settings.out_of_order_window
+        late = np.isin(result[refused], (kernels.IS_OUT_OF_ORDER, kernels.IS_TOO_OLD)) & (t[refused * step] >= oldest)
+        taken: list[int] = []
+        for i in refused[late].tolist():
+            if self.insert(int(slots[i]), int(t[i * step]), int(bits[i])):
+                taken.append(i)
+            result[i] = kernels.OK
+        if taken:
+            self._log_samples(np.array(taken, np.int64), slots, t, step, bits)
+        rest: Ints = refused[result[refused] != kernels.OK]
+        return rest
+
+    def _log_samples(self, taken: Ints, slots: Slots, t: Ints, step: int, bits: Ints) -> None:
+        refs = self._head.registry.refs[slots[taken]]
+        scratch = np.zeros(64 + 28 * len(taken), np.uint8)
+        wanted = np.ones(len(taken), np.uint8)
+        times, values = np.ascontiguousarray(t[taken * step]), np.ascontiguousarray(bits[taken])
+        length = int(walkernels.encode_samples(refs, times, 1, values, wanted, scratch))
+        self._log().log(scratch, length, compress=True)
+
+    def insert(self, slot: int, t: int, v: int) -> bool:
+        """False when a late sample of that time is there already: the first one stays."""
+        late = self.series.setdefault(slot, Late())
+        if len(late.t) >= CAPACITY:
+            self.close(slot)
+        return late.insert(t, v)
+
+    def close(self, slot: int) -> None:
+        """Makes a chunk of the open samples of a series. Raises Unavailable."""
+        late = self.series[slot]
+        if not late.t:
+            return
+        data = encoded(late.t, late.v)
+        mint, maxt = late.t[0], late.t[-1]
+        where = self._head.state.stage_chunk(slot, mint, maxt, XOR | OUT_OF_ORDER_BIT, data, link=False)
+        late.closed.append(Closed(where, len(data), mint, maxt))
+        late.t, late.v = [], []
+        self._log().log_bytes(records.markers([(int(self._head.registry.refs[slot]), where)]))
+
+    def replayed_marker(self, slot: int, where: int) -> None:
+        """The samples so far are in a chunk, if that chunk was found at the start; otherwise they stay."""
+        late = self.series.get(slot)
+        if late is not None and any(closed.where == where for closed in late.closed):
+            late.t, late.v = [], []
+
+    def span(self) -> tuple[int, int] | None:
+        """First and last time of all late samples."""
+        times = [t for late in self.series.values() for t in (late.t[:1] + late.t[-1:])]
+        times += [t for late in self.series.values() for c in late.closed for t in (c.mint, c.maxt)]
+        return (min(times), max(times)) if times else None
+
+    def forget_all(self) -> None:
+        """Everything is in blocks now."""
+        self.series.clear()
+        if self.wbl is not None:
+            self.wbl.cut()
+            self.wbl.sync()
+            self.wbl.drop_until(self.wbl.segment - 1)
+
+    def sync(self) -> None:
+        if self.wbl is not None:
+            self.wbl.sync()
+
+    def finish(self) -> None:
+        """Closes the log. Raises StorageError."""
+        if self.wbl is not None:
+            self.wbl.close()
