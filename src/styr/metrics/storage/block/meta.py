@@ -164,7 +164,10 @@ def read(directory: Path) -> Meta:
         data = path.read_bytes()
     except FileNotFoundError:
         raise Corrupt("there is no meta file: the block was never finished", str(path)) from None
-    return decode(data, str(path))
+    found = decode(data, str(path))
+    if ulid.is_ulid(directory.name) and found.ulid != directory.name:
+        raise Corrupt(f"the meta file is that of block {found.ulid}", str(path))
+    return found
 
 
 def write(directory: Path, meta: Meta) -> None:
