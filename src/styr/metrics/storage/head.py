@@ -80,7 +80,7 @@ class Head:
         self.metadata: dict[str, Metadata] = {}
         self.tombstones: dict[int, list[tuple[int, int]]] = {}
         """By reference: times (inclusive) of deleted samples."""
-        self.out_of_order = OutOfOrder(self)
+        self.out_of_order = OutOfOrder(self.state, directory / "wbl", self.lock, self.settings.out_of_order_window)
         self.min_valid = kernels.NEVER
         """What is older is in a block, and nothing is appended there."""
         self._generation = 0

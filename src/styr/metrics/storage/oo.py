@@ -7,9 +7,10 @@ them.
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,8 @@ from styr.metrics.kernels import wal as walkernels
 from styr.metrics.kernels.xor import xor_encode
 from styr.metrics.storage import records
 from styr.metrics.storage.chunkset import XOR
+from styr.metrics.storage.headstate import HeadState
 from styr.metrics.storage.wal import Wal
-
-if TYPE_CHECKING:
-    from styr.metrics.storage.head import Head
 
 Ints = NDArray[np.int64]
 Slots = NDArray[np.int32]
@@ -68,22 +67,23 @@ def encoded(t: list[int], v: list[int]) -> bytes:
 
 
 class OutOfOrder:
-    def __init__(self, head: Head) -> None:
-        self._head = head
+    """`lock` is the head's; `window` in milliseconds."""
+
+    def __init__(self, state: HeadState, directory: Path, lock: threading.RLock, window: int) -> None:
+        self._state, self._directory, self._lock, self._window = state, directory, lock, window
         self.series: dict[int, Late] = {}
         """By slot."""
         self.wbl: Wal | None = None
 
     def _log(self) -> Wal:
         if self.wbl is None:
-            head = self._head
-            self.wbl = Wal(head.directory / "wbl", head.lock, head.settings.segment_size)
+            self.wbl = Wal(self._directory, self._lock)
         return self.wbl
 
     def take(self, refused: Ints, slots: Slots, t: Ints, step: int, bits: Ints, result: Bytes) -> Ints:
         """Takes those of the refused samples that are late and within the window, and marks them so in `result`. Returns the
         rest. Raises Unavailable."""
-        oldest = self._head.state.max_t - self._head.settings.out_of_order_window
+        oldest = self._state.max_t - self._window
         late = np.isin(result[refused], (kernels.IS_OUT_OF_ORDER, kernels.IS_TOO_OLD)) & (t[refused * step] >= oldest)
         taken: list[int] = []
         for i in refused[late].tolist():
@@ -96,7 +96,7 @@ class OutOfOrder:
         return rest
 
     def _log_samples(self, taken: Ints, slots: Slots, t: Ints, step: int, bits: Ints) -> None:
-        refs = self._head.registry.refs[slots[taken]]
+        refs = self._state.registry.refs[slots[taken]]
         scratch = np.zeros(64 + 28 * len(taken), np.uint8)
         wanted = np.ones(len(taken), np.uint8)
         times, values = np.ascontiguousarray(t[taken * step]), np.ascontiguousarray(bits[taken])
@@ -117,10 +117,10 @@ class OutOfOrder:
             return
         data = encoded(late.t, late.v)
         mint, maxt = late.t[0], late.t[-1]
-        where = self._head.state.stage_chunk(slot, mint, maxt, XOR | OUT_OF_ORDER_BIT, data, link=False)
+        where = self._state.stage_chunk(slot, mint, maxt, XOR | OUT_OF_ORDER_BIT, data, link=False)
         late.closed.append(Closed(where, len(data), mint, maxt))
         late.t, late.v = [], []
-        self._log().log_bytes(records.markers([(int(self._head.registry.refs[slot]), where)]))
+        self._log().log_bytes(records.markers([(int(self._state.registry.refs[slot]), where)]))
 
     def replayed_marker(self, slot: int, where: int) -> None:
         """The samples so far are in a chunk, if that chunk was found at the start; otherwise they stay."""
