@@ -1,5 +1,7 @@
-"""Blocks for `metrics-query`: `python -m bench._blocks DIR TARGETS SERIES`. A day of scrapes a minute apart, appended and compacted by
-the engine itself, so that the same directory can be given to Prometheus.
+"""Blocks for `metrics-query`: `python -m bench._blocks DIR TARGETS SERIES`.
+
+A day of scrapes a minute apart, appended and compacted by the engine itself, so that the same directory can be given to
+Prometheus.
 """
 
 from __future__ import annotations
