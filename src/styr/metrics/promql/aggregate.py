@@ -57,7 +57,7 @@ class Fold:
         self.a, self.b, self.c, self.count = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape)
         self.drop = np.zeros(self.frame.size, np.bool_)
         self.order = np.full(self.frame.size, stream.frame.size, np.int64)
-        self.histograms = HistogramSums(query, expr, self.frame.size, steps)
+        self.histograms = HistogramSums(query, expr, stream.frame, self.frame.size, steps)
 
     def run(self) -> Matrix:
         self.query.hold(2 * self.frame.size * self.steps)

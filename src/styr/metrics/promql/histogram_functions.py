@@ -16,16 +16,12 @@ if TYPE_CHECKING:
     from styr.metrics.promql.functions import Arguments
 
 
-def _average(h: Histogram) -> float:
-    return float(np.float64(h.sum) / np.float64(h.count))
-
-
 _OF: dict[str, Callable[[Histogram], float]] = {
     "histogram_count": lambda h: h.count,
     "histogram_sum": lambda h: h.sum,
-    "histogram_avg": _average,
-    "histogram_stddev": lambda h: histograms_seam.variance(h) ** 0.5,
-    "histogram_stdvar": lambda h: histograms_seam.variance(h),
+    "histogram_avg": histograms_seam.average,
+    "histogram_stddev": histograms_seam.deviation,
+    "histogram_stdvar": histograms_seam.variance,
 }
 
 

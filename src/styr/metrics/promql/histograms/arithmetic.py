@@ -20,8 +20,8 @@ class Outcome:
 
 
 def accumulate(h: Working, other: Histogram | Working, negative: bool = False) -> Outcome:
-    """Adds `other` to `h`, or subtracts it: plainly, or with Kahan's compensation when `h` is compensated. Schemas, zero buckets
-    and custom bounds are brought to what both can be shown in. Raises IncompatibleSchemas."""
+    """Adds `other` to `h`, or subtracts it: plainly, or with Kahan's compensation when `h` is compensated. Schemas, zero
+    buckets and custom bounds are brought to what both can be shown in. Raises IncompatibleSchemas."""
     theirs = other.copy() if isinstance(other, Working) else Working.of(other)
     if h.uses_custom != theirs.uses_custom:
         raise IncompatibleSchemas

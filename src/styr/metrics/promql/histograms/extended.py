@@ -7,6 +7,7 @@ between the samples around each edge. So nothing is extrapolated.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 
 from styr.metrics.model.histogram import CUSTOM_BUCKETS, GAUGE, Histogram
 from styr.metrics.promql.histograms.rates import Samples, Teller
@@ -58,7 +59,7 @@ def change(
     return result.histogram(compact=True)
 
 
-def _valid(histograms: list[Histogram] | tuple[Histogram, ...], counter: bool, tell: Teller) -> bool:
+def _valid(histograms: Sequence[Histogram], counter: bool, tell: Teller) -> bool:
     uses_custom = histograms[0].schema == CUSTOM_BUCKETS
     for each in histograms:
         if (each.schema == CUSTOM_BUCKETS) != uses_custom:

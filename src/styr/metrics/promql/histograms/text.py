@@ -31,8 +31,8 @@ def _bucket(bucket: Bucket) -> str:
 
 
 def expression(h: Histogram) -> str:
-    """`{{schema:1 count:3 sum:4.5 buckets:[1 2]}}`, as test scripts and unit tests of rules write histograms. Gaps between spans
-    are empty buckets."""
+    """`{{schema:1 count:3 sum:4.5 buckets:[1 2]}}`, as test scripts and unit tests of rules write histograms. Gaps between
+    spans are empty buckets."""
     h = compacted(h)
     fields = [
         ("schema", h.schema),

@@ -1,7 +1,7 @@
 """A native histogram cut at a value: the operators `</` (keep what is below) and `>/` (keep what is above). Pure.
 
-The bucket that the cut goes through keeps a share by interpolation. When anything was cut, count and sum are estimated anew from
-the buckets, each observation at its bucket's middle.
+The bucket that the cut goes through keeps a share by interpolation. When anything was cut, count and sum are estimated anew
+from the buckets, each observation at its bucket's middle.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _zero(count: float, lower: float, upper: float, cut: Cut) -> tuple[float, fl
 
 
 def _middle(lower: float, upper: float, above_zero: bool, linear: bool) -> float:
-    """Arithmetic or geometric; of an interval with an open end, the other end (half of it when it is positive and the upper)."""
+    """Arithmetic or geometric; of an interval with an open end, the other end (half of it when it is a positive upper one)."""
     if math.isinf(lower):
         if math.isinf(upper):
             return 0.0
