@@ -41,9 +41,26 @@ class Sample:
 
 
 @dataclass(slots=True)
+class Family:
+    """What a body said of a metric family; None where it said nothing."""
+
+    type: str | None = None
+    help: str | None = None
+    unit: str | None = None
+
+    def over(self, before: Metadata) -> Metadata:
+        """What is known now."""
+        return Metadata(
+            before.type if self.type is None else self.type,
+            before.help if self.help is None else self.help,
+            before.unit if self.unit is None else self.unit,
+        )
+
+
+@dataclass(slots=True)
 class Exposition:
-    """A whole body. `by_line` is False when some sample does not have a line of its own."""
+    """A whole body. `by_line` is False when something in it does not have lines of its own."""
 
     samples: list[Sample] = field(default_factory=list)
-    families: dict[str, Metadata] = field(default_factory=dict)
+    families: dict[str, Family] = field(default_factory=dict)
     by_line: bool = True

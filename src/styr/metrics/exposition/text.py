@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from styr.metrics.exposition.entry import Exposition, ExpositionError, Sample
+from styr.metrics.exposition.entry import Exposition, ExpositionError, Family, Sample
 from styr.metrics.exposition.numbers import openmetrics_float, parse_float
 from styr.metrics.model.labels import METRIC_NAME, Labels
-from styr.metrics.model.samples import Metadata
 
 # Possessive throughout: a hostile line costs its length, not its square.
 _QUOTED = rb'"(?:[^"\\]|\\[^\n])*+"'
@@ -70,7 +69,6 @@ class TextParser:
         self.body = body if body.endswith(b"\n") else body + b"\n"
         self.kind = kind
         self.result = Exposition()
-        self.families: dict[bytes, list[str]] = {}
         self._texts: dict[bytes, str] = {}
 
     def run(self) -> Exposition:
@@ -85,9 +83,6 @@ class TextParser:
                 at = self._odd_line(at)
                 if at < 0:
                     break
-        self.result.families = {
-            self._text(name): Metadata(kind, help_text) for name, (kind, help_text) in self.families.items()
-        }
         return self.result
 
     def _sample(self, found: re.Match[bytes]) -> Sample:
@@ -158,6 +153,7 @@ class TextParser:
         start = _space(body, at)
         byte = body[start : start + 1]
         if byte in (b"", b"\0"):
+            self.result.by_line &= not byte
             return -1
         if byte == b"\n":
             return start + 1
@@ -180,14 +176,19 @@ class TextParser:
         return rest.end() + 1
 
     def _metadata(self, word: bytes, name: bytes, text: bytes, at: int) -> None:
-        family = self.families.setdefault(name, ["unknown", ""])
+        if b"\n" in name:
+            self.result.by_line = False
+        try:
+            family = self.result.families.setdefault(name.decode(), Family())
+        except UnicodeDecodeError:
+            raise self.error(f"metric name {name[:50]!r} is not valid UTF-8", at) from None
         if word == b"TYPE":
             if text not in _TYPES:
                 raise self.error(f"invalid metric type {text[:50]!r}", at)
-            family[0] = self.kind = _TYPES[text]
+            family.type = self.kind = _TYPES[text]
             return
         try:
-            family[1] = unescape(text.decode(), _HELP_ESCAPE)
+            family.help = unescape(text.decode(), _HELP_ESCAPE)
         except UnicodeDecodeError:
             raise self.error(f"help text {text[:50]!r} is not valid UTF-8", at) from None
 

@@ -1,0 +1,62 @@
+"""Byte buffers that bodies are received into and compared in, used again and again. Called by `fetch` and `ingest`; one thread.
+
+A target keeps the buffer of its last body, because the next is compared with it, and gives it back when the next has taken its
+place. So there is one buffer for each target and a few that are waiting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from styr.metrics.kernels.text import PADDING
+
+Bytes = NDArray[np.uint8]
+
+MOST = (1 << 30) - (1 << 20)
+"""Bytes of a body at the most, whatever the limits say: places in it are 32-bit numbers."""
+
+_WAITING = 16
+"""Buffers of one size that are kept for the next taker."""
+
+
+@dataclass(slots=True)
+class Body:
+    """`buffer[begin:end]`, with `kernels.text.PADDING` + 1 readable and writable bytes behind it."""
+
+    buffer: Bytes
+    begin: int
+    end: int
+
+    def bytes(self) -> bytes:
+        return self.buffer[self.begin : self.end].tobytes()
+
+    def __len__(self) -> int:
+        return self.end - self.begin
+
+
+class Buffers:
+    """Sizes are rounded up to eighths of powers of two, so that bodies that grow a little fit again."""
+
+    def __init__(self) -> None:
+        self._free: dict[int, list[Bytes]] = {}
+
+    def take(self, size: int) -> Bytes:
+        """At least `size` bytes, padding included; the content is arbitrary."""
+        step = max(1024, 1 << max(0, size.bit_length() - 4))
+        rounded = -(-size // step) * step
+        free = self._free.get(rounded)
+        return free.pop() if free else np.empty(rounded, np.uint8)
+
+    def give(self, buffer: Bytes) -> None:
+        free = self._free.setdefault(len(buffer), [])
+        if len(free) < _WAITING and len(buffer) <= 16 << 20:
+            free.append(buffer)
+
+    def body(self, data: bytes) -> Body:
+        """A copy of some bytes, as a body."""
+        buffer = self.take(len(data) + PADDING + 1)
+        buffer[: len(data)] = np.frombuffer(data, np.uint8)
+        return Body(buffer, 0, len(data))

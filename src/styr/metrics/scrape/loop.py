@@ -1,0 +1,199 @@
+"""One target, scraped again and again until it goes: when, what came of it, and how its series end. Called by `pool`.
+
+    offset within the interval ─▶ fetch (at most the timeout) ─▶ ingest ─▶ commit ─▶ the next point of the grid
+    stop() ─▶ the scrape that runs ends ─▶ two intervals and a tenth without being started again ─▶ staleness markers
+
+Staleness markers of a target that has gone are stamped with the time of its first missed scrape. There are none when the whole
+process stops: after a restart the series go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from styr.kit.clock import Clock
+from styr.kit.log import Log
+from styr.metrics.exposition.negotiate import UnknownMedia, media
+from styr.metrics.model.errors import MetricsError
+from styr.metrics.scrape.config import ScrapeConfig
+from styr.metrics.scrape.connection import BodyTooLarge, FetchError
+from styr.metrics.scrape.fetch import Fetcher
+from styr.metrics.scrape.ingest import Ingest, Outcome
+from styr.metrics.scrape.schedule import Grid, offset
+from styr.metrics.scrape.status import Counters, LastScrape
+from styr.metrics.scrape.target import Target
+
+log = Log("styr.metrics.scrape")
+
+
+class Loop:
+    """`committed` is awaited after each scrape that was stored; it returns at once when commits are grouped."""
+
+    def __init__(
+        self,
+        target: Target,
+        config: ScrapeConfig,
+        ingest: Ingest,
+        fetcher: Fetcher,
+        clock: Clock,
+        committed: Callable[[], Awaitable[None]],
+        counters: Counters,
+        seed: int = 0,
+    ) -> None:
+        self.target, self.config, self.ingest = target, config, ingest
+        self.last = LastScrape()
+        self.forced_error = ""
+        """Set by the pool when a limit of the whole pool is exceeded: no scrape then."""
+        self._fetcher, self._clock, self._committed = fetcher, clock, committed
+        self._counters, self._seed = counters, seed
+        self._grid = Grid(target.interval)
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._next = 0.0
+
+    def reconfigure(self, target: Target, config: ScrapeConfig, fetcher: Fetcher) -> None:
+        """Other settings from the next scrape on, without a gap. Only the same target (`Target.identity`) may follow itself."""
+        if (target.interval, target.labels) != (self.target.interval, self.target.labels):
+            self._grid = Grid(target.interval)
+        if _reads_alike(self.config, config) and target.steering == self.target.steering:
+            self.ingest.retime(target, config)
+        else:
+            self.ingest.reconfigure(target, config)
+        changed = target.interval != self.target.interval
+        self.target, self.config = target, config
+        self._fetcher.close()
+        self._fetcher = fetcher
+        if changed:
+            self._wake.set()
+
+    def stop(self) -> None:
+        """`run` ends the series in its own time and returns."""
+        self._stopping = True
+        self._wake.set()
+
+    def resume(self) -> None:
+        """The target is there again before its series were ended."""
+        self._stopping = False
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until the target has gone for good, or cancelled."""
+        try:
+            while True:
+                await self._scrapes()
+                if await self._ending():
+                    return
+        finally:
+            self._fetcher.close()
+
+    async def _scrapes(self) -> None:
+        """Until `stop`."""
+        interval = -1
+        while not self._stopping:
+            if interval != self.target.interval:
+                interval = self.target.interval
+                wait = offset(self.target.hash, self._seed, interval, self._clock.time() * 1000)
+                self._next = self._clock.monotonic() + wait / 1000
+            if not await self._sleep_until(self._next):
+                continue
+            await self._scrape()
+            now, step = self._clock.monotonic(), interval / 1000
+            missed = max(0, int((now - self._next) / step))
+            self._next += (missed + 1) * step
+            if missed:
+                late = self._counters.late
+                late[self.config.job] = late.get(self.config.job, 0) + missed
+
+    async def _ending(self) -> bool:
+        """True when the series have been ended, False when the target came back."""
+        step = self.target.interval / 1000
+        if not await self._sleep_until(self._next, stopping=False):
+            return False
+        stale = self._clock.time() * 1000
+        if not await self._sleep_until(self._next + 1.1 * step, stopping=False):
+            return False
+        try:
+            self.ingest.end(self._grid.stamp(stale))
+            await self._committed()
+        except MetricsError as error:
+            log.warning("staleness markers were not stored", target=self.target.url, error=str(error))
+        return True
+
+    async def _sleep_until(self, moment: float, stopping: bool = True) -> bool:
+        """False when something happened before: `stop` or other settings, `resume` when not `stopping`."""
+        self._wake.clear()
+        wait = moment - self._clock.monotonic()
+        if wait <= 0:
+            await asyncio.sleep(0)
+        else:
+            timer = asyncio.get_running_loop().call_later(wait, self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                timer.cancel()
+        if self._stopping is stopping:
+            return False
+        return self._clock.monotonic() >= moment - 1e-6
+
+    async def _scrape(self) -> None:
+        """One scrape, whatever happens to it."""
+        clock, started = self._clock, self._clock.monotonic()
+        begun = clock.time()
+        t = self._grid.stamp(begun * 1000)
+
+        def elapsed() -> float:
+            return clock.monotonic() - started
+
+        try:
+            outcome = await self._fetch_and_store(t, elapsed)
+            await self._committed()
+        except MetricsError as error:
+            outcome = Outcome(str(error))
+            log.warning("a scrape was not stored", target=self.target.url, error=str(error))
+        self._tell(outcome, begun, elapsed())
+
+    async def _fetch_and_store(self, t: int, elapsed: Callable[[], float]) -> Outcome:
+        if self.forced_error:
+            return self.ingest.fail(t, self.forced_error, elapsed)
+        try:
+            async with asyncio.timeout(self.target.timeout / 1000):
+                page = await self._fetcher.fetch()
+            form = media(page.content_type, self.config.fallback_protocol)
+        except BodyTooLarge as error:
+            self._counters.body_size_exceeded += 1
+            return self.ingest.fail(t, str(error), elapsed, size=-1)
+        except TimeoutError:
+            return self.ingest.fail(t, f"no answer within {self.target.timeout / 1000:g} s", elapsed)
+        except (FetchError, UnknownMedia) as error:
+            return self.ingest.fail(t, str(error), elapsed)
+        return self.ingest.scrape(page.body, form, t, elapsed)
+
+    def _tell(self, outcome: Outcome, begun: float, seconds: float) -> None:
+        counters = self._counters
+        counters.scrapes += 1
+        counters.samples += outcome.kept
+        counters.hits += outcome.hit
+        counters.duplicates += outcome.duplicate
+        counters.out_of_order += outcome.out_of_order
+        counters.out_of_bounds += outcome.out_of_bounds
+        if outcome.error:
+            counters.failures += 1
+            counters.sample_limit_exceeded += "sample limit exceeded" in outcome.error
+            counters.label_limit_exceeded += "label_" in outcome.error and "limit exceeded" in outcome.error
+        last = self.last
+        last.health, last.last_error = ("down" if outcome.error else "up"), outcome.error
+        last.last_scrape, last.duration = begun, seconds
+
+
+def _reads_alike(before: ScrapeConfig, after: ScrapeConfig) -> bool:
+    """Whether what was learnt of a page's series under one configuration holds under the other."""
+    return all(
+        getattr(before, name) == getattr(after, name)
+        for name in (
+            *("honor_labels", "honor_timestamps", "track_timestamps_staleness", "native_histograms", "legacy_names"),
+            *("classic_histograms", "convert_classic", "extra_metrics", "metric_relabel", "label_limit"),
+            *("label_name_length_limit", "label_value_length_limit", "sample_limit", "bucket_limit", "job"),
+            "min_bucket_factor",
+        )
+    )

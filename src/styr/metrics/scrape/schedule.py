@@ -1,0 +1,38 @@
+"""When a target is scraped and which timestamp its samples get. Called by `loop`; pure.
+
+Prometheus' rules: a target's scrapes lie at its own offset within the interval, the same after a restart; a scrape that
+begins within 2 ms (and 1 % of the interval) of the grid gets the grid's timestamp, which keeps timestamps cheap to store.
+"""
+
+from __future__ import annotations
+
+TOLERANCE = 2.0
+"""Milliseconds."""
+
+
+def offset(identity: int, seed: int, interval: int, now: float) -> float:
+    """Milliseconds from `now` (ms since 1970) to a target's next scrape; `identity` and `seed` are 64-bit numbers."""
+    wanted = (identity ^ seed) % (interval * 1_000_000) / 1_000_000
+    ahead = interval - now % interval + wanted
+    return ahead - interval if ahead > interval else ahead
+
+
+class Grid:
+    """The timestamps of one target. `stamp` is called at the beginning of each scrape with the time, ms since 1970."""
+
+    def __init__(self, interval: int) -> None:
+        self.interval = interval
+        self._anchor: float | None = None
+
+    def stamp(self, now: float) -> int:
+        anchor = self._anchor
+        if anchor is None or now < anchor - self.interval:
+            self._anchor = now  # the first scrape, or the clock was set back
+            return int(now)
+        if now > anchor:
+            anchor += (now - anchor) // self.interval * self.interval
+        self._anchor = anchor
+        tolerance = min(self.interval / 100, TOLERANCE)
+        if anchor + self.interval - now <= tolerance:
+            anchor += self.interval
+        return int(anchor) if abs(now - anchor) <= tolerance else int(now)
