@@ -25,14 +25,16 @@ class BadData(MetricsError):
 
 
 class ParseError(BadData):
-    """`start` and `end` are offsets in characters into `text`; `str()` shows `line:column: parse error: message`."""
+    """`start` and `end` are offsets in characters into `text`; `str()` shows `line:column: parse error: message`,
+    without a text "unknown position" instead."""
 
     def __init__(self, message: str, text: str = "", start: int = 0, end: int | None = None) -> None:
         self.message, self.text, self.start = message, text, start
         self.end = start if end is None else end
         line = text.count("\n", 0, start) + 1
         column = start - (text.rfind("\n", 0, start) + 1) + 1
-        super().__init__(f"{line}:{column}: parse error: {message}")
+        where = f"{line}:{column}" if text else "unknown position"
+        super().__init__(f"{where}: parse error: {message}")
 
 
 class ExecutionError(MetricsError):

@@ -39,6 +39,8 @@ class Batch:
     t: Times
     v: Values
     histograms: Mapping[int, Histogram] = field(default_factory=dict)
+    starts: Times | None = None
+    """Start timestamps of the samples, 0 where unknown; None when the storage has none."""
 
 
 class Selection(Protocol):

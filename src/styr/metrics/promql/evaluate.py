@@ -14,8 +14,17 @@ from numpy.typing import NDArray
 from styr.metrics.model.frame import LabelFrame
 from styr.metrics.model.histogram import NOT_RESET, RESET, UNKNOWN, Histogram
 from styr.metrics.model.labels import METRIC_NAME
-from styr.metrics.promql import aggregate, binary, count_values, functions, label_functions, ranges, ratio, selectors
-from styr.metrics.promql import smoothed as smoothing
+from styr.metrics.promql import (
+    aggregate,
+    binary,
+    count_values,
+    extended,
+    functions,
+    label_functions,
+    ranges,
+    ratio,
+    selectors,
+)
 from styr.metrics.promql.ast import (
     AggregateExpr,
     BinaryExpr,
@@ -30,7 +39,7 @@ from styr.metrics.promql.ast import (
     VectorSelector,
     unwrap,
 )
-from styr.metrics.promql.histograms_seam import negated
+from styr.metrics.promql.histograms.arithmetic import negated
 from styr.metrics.promql.info import info
 from styr.metrics.promql.plan import StepInvariant
 from styr.metrics.promql.query import Part, Query, Stream, collect
@@ -72,7 +81,7 @@ class Evaluator:
                 return self._call(expr)
             case VectorSelector():
                 if expr.smoothed:
-                    return smoothing.instant(self.query, expr, self.times)
+                    return extended.instant(self.query, expr, self.times)
                 return collect(self.query, selectors.instant(self.query, expr, self.times, self.tally), self.steps)
             case _:
                 raise TypeError(f"cannot evaluate {type(expr).__name__}")

@@ -177,6 +177,8 @@ class Lexer:
         elif char == ")":
             self._parens -= 1
             if self._parens < 0:
+                self.at += 1
+                self._start = self.at
                 raise self._fail("unexpected right parenthesis ')'")
         elif char == "{":
             self._state = self._braces
@@ -343,6 +345,8 @@ class Lexer:
             if self._peek() not in _ALNUM:
                 return self._emit("duration")
             self.at += 1
+            while self.text[self.at - 1] in _DIGITS and self._peek() in _DIGITS:
+                self.at += 1
         raise self._fail(f"bad number or duration syntax: {quote(self.text[self._start : self.at])}")
 
     def _scan_number(self) -> bool:  # noqa: C901  # one automaton, as in the grammar

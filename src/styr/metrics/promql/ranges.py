@@ -19,7 +19,7 @@ from styr.metrics.model.histogram import Histogram
 from styr.metrics.model.labels import METRIC_NAME
 from styr.metrics.model.samples import Batch
 from styr.metrics.promql import annotations as notes
-from styr.metrics.promql import mixed
+from styr.metrics.promql import extended, mixed
 from styr.metrics.promql.ast import Call
 from styr.metrics.promql.query import Part, Query, Stream
 from styr.metrics.promql.selectors import RangeSource, chunks, clean, rows_with_histograms
@@ -173,17 +173,34 @@ def _part(job: Job, batch: Batch) -> Part:
     out, ok = np.zeros((rows, steps)), np.zeros((rows, steps), np.bool_)
     counts = np.zeros(steps, np.int64)
     histograms: dict[int, dict[int, Histogram]] = {}
-    extended = job.source.anchored or job.source.smoothed
-    slow = list(range(rows)) if extended else rows_with_histograms(batch)
-    if not extended and len(slow) < rows:
-        FAST[job.name](batch, job, out, ok, counts)
+    edged = job.source.anchored or job.source.smoothed
+    started = batch.starts is not None and job.query.features.start_timestamps and job.name in mixed.STARTS_MATTER
+    slow = list(range(rows)) if edged or started else rows_with_histograms(batch)
+    fast = FAST[job.name]
+    if len(slow) < rows:
+        fast(_floats_of(batch, slow), job, out, ok, counts)
     for row in slow:
         out[row], ok[row] = 0.0, False
-        found = mixed.series(job, batch, row, out[row], ok[row])
+        if edged:
+            found = extended.series(job, batch, row, out[row], ok[row])
+        else:
+            found = mixed.series(job, batch, row, out[row], ok[row], fast)
         if found:
             histograms[row] = found
     job.tally += counts
     return Part(batch.first, out, ok, histograms)
+
+
+def _floats_of(batch: Batch, without: list[int]) -> Batch:
+    """The batch with some series emptied, which then cost nothing."""
+    if not without:
+        return batch
+    lengths = np.diff(batch.offsets)
+    keep = np.ones(len(lengths), np.bool_)
+    keep[without] = False
+    mask = np.repeat(keep, lengths)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.where(keep, lengths, 0))])
+    return Batch(batch.first, offsets, batch.t[mask], batch.v[mask])
 
 
 class _Counters:

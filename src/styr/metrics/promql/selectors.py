@@ -46,7 +46,8 @@ def chunks(batch: Batch, steps: int) -> Iterator[Batch]:
         offsets = batch.offsets[at : at + most + 1]
         low, high = int(offsets[0]), int(offsets[-1])
         histograms = {i - low: h for i, h in batch.histograms.items() if low <= i < high} if batch.histograms else {}
-        yield Batch(batch.first + at, offsets - low, batch.t[low:high], batch.v[low:high], histograms)
+        starts = None if batch.starts is None else batch.starts[low:high]
+        yield Batch(batch.first + at, offsets - low, batch.t[low:high], batch.v[low:high], histograms, starts)
 
 
 def instant(query: Query, selector: VectorSelector, times: Ints, tally: Ints, when: bool = False) -> Stream:
@@ -120,11 +121,12 @@ def clean(batch: Batch) -> Batch:
         stale[place] = is_stale(histogram)
     t, offsets = np.ascontiguousarray(batch.t, np.int64), np.ascontiguousarray(batch.offsets, np.int64)
     if not stale.any():
-        return Batch(batch.first, offsets, t, v, batch.histograms)
+        return Batch(batch.first, offsets, t, v, batch.histograms, batch.starts)
     keep = ~stale
     places = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep)])
     histograms = {int(places[i]): h for i, h in batch.histograms.items() if keep[i]}
-    return Batch(batch.first, places[offsets], t[keep], v[keep], histograms)
+    starts = None if batch.starts is None else batch.starts[keep]
+    return Batch(batch.first, places[offsets], t[keep], v[keep], histograms, starts)
 
 
 @dataclass(slots=True)

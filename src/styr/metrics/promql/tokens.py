@@ -31,17 +31,26 @@ class Tokens:
         self._ahead: Token | None = None
         self._contexts: list[tuple[str, str]] = [("", "")]
         self._depth = 0
-        self.token = self._lexer.next()
+        self._next: Token | None = None
+
+    @property
+    def token(self) -> Token:
+        """The next one, not yet taken. Read no earlier than it is asked for, so that errors come in Prometheus' order."""
+        if self._next is None:
+            self._next = self._lexer.next()
+        return self._next
 
     def take(self) -> Token:
         taken = self.token
         if taken.kind in (")", "]", "}", "number", "duration"):
             self.closed = taken.end
-        self.token, self._ahead = self._ahead or self._lexer.next(), None
+        self._next, self._ahead = self._ahead, None
         return taken
 
     def after(self) -> Token:
         """The token after the next."""
+        if self._next is None:
+            self._next = self._lexer.next()
         if self._ahead is None:
             self._ahead = self._lexer.next()
         return self._ahead

@@ -38,9 +38,9 @@ def change(
     left: Histogram | None = histograms[first]
     right: Histogram | None = histograms[last]
     if smoothed and times[first] < start:
-        left = _between(samples, first, start, counter, tell)
+        left = between(samples, first, start, counter, tell)
     if left is not None and smoothed and last > 0 and times[last] > end:
-        right = _between(samples, last - 1, end, counter, tell)
+        right = between(samples, last - 1, end, counter, tell)
     if left is None or right is None:
         return None
     if not counter and not left.counter_reset_hint == right.counter_reset_hint == GAUGE:
@@ -70,7 +70,7 @@ def _valid(histograms: Sequence[Histogram], counter: bool, tell: Teller) -> bool
     return True
 
 
-def _between(samples: Samples, i: int, t: int, counter: bool, tell: Teller) -> Histogram | None:
+def between(samples: Samples, i: int, t: int, counter: bool, tell: Teller) -> Histogram | None:
     """At `t`, between sample i and the next. A counter that was reset there began at zero."""
     one, other = samples.histograms[i], samples.histograms[i + 1]
     before, after = samples.times[i], samples.times[i + 1]
