@@ -48,7 +48,7 @@ class Writer:
 
     def varint(self, value: int) -> None:
         """Signed; each width holds `-2**(n-1) + 1 .. 2**(n-1)`. Values wrap around at 64 bits, as Go's."""
-        value = _signed(value)
+        value = signed(value)
         if value == 0:
             self.write(0, 1)
             return
@@ -96,7 +96,8 @@ class Writer:
         return bytes(self._bytes) + bytes([self._rest << 8 - self._width])
 
 
-def _signed(value: int) -> int:
+def signed(value: int) -> int:
+    """The number that the low 64 bits are in two's complement."""
     value &= _MASK
     return value - (1 << 64) if value >> 63 else value
 
@@ -132,7 +133,7 @@ class Reader:
         width = self._width()
         value = self.read(width)
         if width == 64:
-            return _signed(value)
+            return signed(value)
         return value - (1 << width) if width and value > 1 << width - 1 else value
 
     def uvarint(self) -> int:

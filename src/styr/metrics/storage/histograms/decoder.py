@@ -7,7 +7,7 @@ from styr.metrics.model.histogram import GAUGE, NOT_RESET, UNKNOWN, Histogram
 from styr.metrics.model.samples import STALE_BITS
 from styr.metrics.storage.chunkset import FLOAT_HISTOGRAM, HISTOGRAM
 from styr.metrics.storage.histograms import layout as layouts
-from styr.metrics.storage.histograms.bitstream import Reader, Window, bits_of, float_of
+from styr.metrics.storage.histograms.bitstream import Reader, Window, bits_of, float_of, signed
 from styr.metrics.storage.histograms.layout import Layout
 
 HEADER = 3
@@ -57,7 +57,7 @@ class _Integers:
 
     def next(self, bits: Reader) -> None:
         self._t_step += bits.varint()
-        self.t += self._t_step
+        self.t = signed(self.t + self._t_step)
         for i in range(2):
             self._steps[i] += bits.varint()
             self._counts[i] = self._counts[i] + self._steps[i] & _MASK
@@ -104,7 +104,7 @@ class _Floats:
 
     def next(self, bits: Reader) -> None:
         self._t_step += bits.varint()
-        self.t += self._t_step
+        self.t = signed(self.t + self._t_step)
         for i in range(len(self._words)):
             self._words[i], self._windows[i] = bits.xor(self._words[i], self._windows[i])
             if i == 2 and self._words[2] == STALE_BITS:
