@@ -44,7 +44,7 @@ def _lost(side: Side, previous: Side, h: Working) -> bool:
 
 def start_time_reset(previous_start: int, previous: int, start: int, t: int) -> bool:
     """Whether start timestamps (ms, 0: unknown) of two samples at `previous` and `t` say that the counter began anew in
-    between. A start at the time of the previous sample is one only if that sample's own start is known: such are delta series."""
+    between. A start at the time of the previous sample is one only if that sample's own start is known (delta series)."""
     if start == 0 or start >= t or start < previous:
         return False
     if start > previous:
