@@ -87,6 +87,8 @@ class _Replay:
             found = read_segment(path)
             self._report.records += len(found)
             apply(found)
+            if found.bad:
+                self._report.problems.append(f"{path}: {found.bad} records do not decompress and are passed over")
             if found.clean:
                 continue
             size = path.stat().st_size

@@ -65,6 +65,8 @@ class Records:
     starts: NDArray[np.int64]
     good: int
     clean: bool
+    bad: int = 0
+    """Records whose checksum is right and that do not decompress; they are empty here."""
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -84,20 +86,20 @@ def read_segment(path: Path) -> Records:
 
 
 def _decompressed(data: Bytes, starts: NDArray[np.int64], flags: Bytes, good: int, clean: bool) -> Records:
-    parts, lengths = [], []
+    parts, lengths, bad = [], [], 0
     for begin, end, flag in zip(starts[:-1].tolist(), starts[1:].tolist(), flags.tolist(), strict=True):
         part = data[begin:end]
         if flag:
+            raw = part.tobytes()
             try:
-                raw = part.tobytes()
                 plain = cramjam.snappy.decompress_raw(raw) if flag & kernels.SNAPPY else cramjam.zstd.decompress(raw)
-            except cramjam.DecompressionError as error:
-                raise Corrupt(f"a record of the write-ahead log does not decompress: {error}") from error
-            part = np.frombuffer(memoryview(plain), np.uint8)
+                part = np.frombuffer(memoryview(plain), np.uint8)
+            except cramjam.DecompressionError:
+                part, bad = data[:0], bad + 1
         parts.append(part)
         lengths.append(len(part))
     joined = np.concatenate([*parts, np.zeros(_PAD, np.uint8)])
-    return Records(joined, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), good, clean)
+    return Records(joined, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), good, clean, bad)
 
 
 @dataclass(slots=True)
