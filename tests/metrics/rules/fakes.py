@@ -16,9 +16,10 @@ from styr.metrics.model.labels import Labels, text
 from styr.metrics.model.matchers import Matcher
 from styr.metrics.model.samples import Appended, Batch, Refs, Times, Values
 from styr.metrics.rules.evaluate import Vector
-from styr.metrics.rules.evaluation import Engine, inline, is_stale
+from styr.metrics.rules.evaluation import Engine, is_stale
 from styr.metrics.rules.groups import Group, parse_groups
 from styr.metrics.rules.outgoing import Outgoing
+from styr.metrics.rules.workers import inline
 
 EPOCH = 1_800_000_000.0
 

@@ -6,12 +6,9 @@ follow one another."""
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -28,28 +25,10 @@ from styr.metrics.rules.outgoing import Outgoing, Send, outgoing
 from styr.metrics.rules.recording import record
 from styr.metrics.rules.running import RunningGroup, RunningRule
 from styr.metrics.rules.templates import AlertData, expand_alert
+from styr.metrics.rules.workers import Run, inline
 
 log = Log("styr.metrics.rules")
-T = TypeVar("T")
 STALE = float(np.array([STALE_BITS], np.uint64).view(np.float64)[0])
-
-
-class Run(Protocol):
-    """Runs blocking work somewhere and hands back its result or exception."""
-
-    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
-
-
-async def inline(work: Callable[[], T], /) -> T:
-    """On the caller's thread: for tests on virtual time and for `unittest`."""
-    return work()
-
-
-def threads(executor: Executor) -> Run:
-    async def run(work: Callable[[], T], /) -> T:
-        return await asyncio.get_running_loop().run_in_executor(executor, work)
-
-    return run
 
 
 @dataclass(slots=True)
