@@ -29,7 +29,7 @@ from styr.kinds.resources import (
     Object,
     Resource,
 )
-from styr.kinds.seams import ArmCounters, RouteCounters
+from styr.kinds.seams import ArmCounters, MetricQuery, RouteCounters
 from styr.kit import http
 from tests.delivery.streams import BOUNDS, Version, arm, poisson
 
@@ -191,12 +191,14 @@ class Stage:
         self.live: dict[str, int] = {}
         self.number = 0
         self.spec = rollout_spec
+        self.metrics: MetricQuery | None = None
+        """Who answers guards; `restart` after a change."""
         self.restart()
 
     def restart(self) -> None:
         """Another control plane over the same API."""
         self.api.kill_at = -1
-        self.app_controller, self.release_controller = rollout.controllers(self, self.fetch)
+        self.app_controller, self.release_controller = rollout.controllers(self, self.fetch, query=self.metrics)
         declared = {*self.app_controller.reads, *self.release_controller.reads}
         caches = {resource: Cache(self.api, resource) for resource in declared}
         self.context = Context(self.api, self.clock, random.Random(1), caches, "rollout")  # type: ignore[arg-type]

@@ -77,6 +77,7 @@ def _admin() -> list[Object]:
 
 
 _PUBLIC = ["/healthz", "/livez", "/readyz", "/version", "/version/"]
+_MONITORING = ["/healthz", "/livez", "/readyz", "/metrics", "/metrics/*"]
 _DISCOVERY = [*_PUBLIC, "/", "/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*"]
 
 
@@ -94,6 +95,7 @@ def objects() -> list[Object]:
         _role("view", _view()),
         _role("system:discovery", [{"nonResourceURLs": list(_DISCOVERY), "verbs": ["get"]}]),
         _role("system:public-info-viewer", [{"nonResourceURLs": list(_PUBLIC), "verbs": ["get"]}]),
+        _role("system:monitoring", [{"nonResourceURLs": list(_MONITORING), "verbs": ["get"]}]),
         _role(
             "system:basic-user",
             [
@@ -104,5 +106,6 @@ def objects() -> list[Object]:
         _binding("cluster-admin", "system:masters"),
         _binding("system:discovery", "system:authenticated"),
         _binding("system:public-info-viewer", "system:authenticated", "system:unauthenticated"),
+        _binding("system:monitoring", "system:monitoring"),
         _binding("system:basic-user", "system:authenticated"),
     ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from styr.api.metrics import ApiMetrics
 from styr.api.registry import Registry, ServedResource
 from styr.api.store.commit import Store
 from styr.api.store.records import ObjectKey, Record
@@ -33,6 +34,7 @@ class Core:
     clock: Clock
     random: random.Random
     logs: PodLogs | None = None
+    metrics: ApiMetrics | None = None
     guard: Callable[[User, Object], None] | None = None
     """Asked before a role or binding is written: may this user hand out these rights? Raises Forbidden."""
 

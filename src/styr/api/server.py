@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import random as randoms
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from styr.api import bootstrap, discovery, reviews
 from styr.api.authz import Authorizer, Rbac
 from styr.api.call import Call, Core
+from styr.api.metrics import ApiMetrics
 from styr.api.openapi import Documented, OpenApi
 from styr.api.registry import Registry, ServedResource
 from styr.api.routes import Route, parse, verb_of
@@ -54,8 +56,17 @@ _VERBS = {
 }
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What a request turned out to be, for the metrics."""
+
+    verb: str = ""
+    resource: str = ""
+
+
 class ApiServer:
-    """`authorizer=None` is RBAC by the objects in the store. Call `start` before the first request."""
+    """`authorizer=None` is RBAC by the objects in the store; without `metrics` they are counted for nobody. Call `start` before
+    the first request."""
 
     def __init__(
         self,
@@ -65,13 +76,16 @@ class ApiServer:
         random: randoms.Random,
         logs: PodLogs | None = None,
         authorizer: Authorizer | None = None,
+        metrics: ApiMetrics | None = None,
     ) -> None:
+        self.metrics = metrics or ApiMetrics(store)
         self.registry = Registry()
         self.store = store
         self.rbac = Rbac()
         self._authorize: Authorizer = authorizer or self.rbac
         guard = None if authorizer else self.rbac.check_escalation
-        self._core = Core(store, self.registry, clock, random, logs, guard)
+        self._clock = clock
+        self._core = Core(store, self.registry, clock, random, logs, self.metrics, guard)
         self._mounts: dict[str, Handler] = {}
         self._openapi: OpenApi | None = None
         self._ready = False
@@ -87,22 +101,30 @@ class ApiServer:
         self._ready = True
 
     def mount(self, prefix: str, handler: Handler) -> None:
-        """Requests below `prefix` go to `handler`, once the user may (`nonResourceURLs` in RBAC)."""
+        """Requests at and below `prefix` go to `handler`, once the user may (`nonResourceURLs` in RBAC)."""
         self._mounts[prefix.rstrip("/") + "/"] = handler
 
     async def __call__(self, request: Request) -> Response:
+        began, seen = self._clock.monotonic(), _Seen()
+        self.metrics.began(request.method)
+        code = 499
         try:
-            return await self._answer(request)
+            response = await self._answer(request, seen)
+            code = response.status
         except ApiError as error:
-            return wire.error_response(error)
+            code, response = error.status_code, wire.error_response(error)
         except Exception as error:
             log.error("a request failed", error, method=request.method, path=request.path)
-            return wire.error_response(InternalError(f"Internal error occurred: {error!r}"))
+            code, response = 500, wire.error_response(InternalError(f"Internal error occurred: {error!r}"))
+        finally:
+            seconds = self._clock.monotonic() - began
+            self.metrics.ended(request.method, seen.verb, seen.resource, code, seconds)
+        return response
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, seen: _Seen) -> Response:
         path = request.path
         for prefix, handler in self._mounts.items():
-            if path.startswith(prefix):
+            if path.startswith(prefix) or path == prefix[:-1]:
                 return await self._mounted(request, handler)
         route = parse(path)
         if route is None:
@@ -111,6 +133,7 @@ class ApiServer:
         served = self.registry.find(route.group, route.version, route.resource)
         verb = verb_of(route, request)
         if served is not None and virtual is None:
+            seen.verb, seen.resource = verb, served.key
             self._check_scope(served, route, verb)
         user = request.user or ANONYMOUS
         self._authorize(user, verb, route.group, route.resource, route.subresource, route.namespace, route.name, path)

@@ -26,6 +26,7 @@ from styr.client.client import Client
 from styr.client.context import Context
 from styr.client.informer import Handler
 from styr.client.informers import Informers
+from styr.client.metrics import ControllerMetrics
 from styr.client.workqueue import Backoff, WorkQueue
 from styr.kinds import meta
 from styr.kinds.errors import ApiError, Conflict
@@ -33,6 +34,7 @@ from styr.kinds.meta import Key
 from styr.kinds.resources import Object, Resource
 from styr.kit.clock import Clock
 from styr.kit.log import Log
+from styr.kit.metrics import CollectorRegistry
 from styr.kit.tasks import Tasks
 
 __all__ = ["After", "Context", "Controller", "Done", "Fatal", "Key", "Manager", "Outcome", "Retry", "Watch"]
@@ -109,22 +111,24 @@ class _Running:
 
 
 class Manager:
-    """Runs controllers over one client; informers are shared by kind."""
+    """Runs controllers over one client; informers are shared by kind. `registry` is where they are counted."""
 
-    def __init__(self, client: Client, clock: Clock, random: Random) -> None:
+    def __init__(self, client: Client, clock: Clock, random: Random, registry: CollectorRegistry | None = None) -> None:
         self.client = client
         self.clock = clock
         self.random = random
         self._informers = Informers(client, random)
         self._running: list[_Running] = []
         self._started = False
+        self._metrics = ControllerMetrics(registry, lambda: asyncio.get_running_loop().time(), self._sizes)
 
     def add(self, controller: Controller) -> None:
         """Before `run`."""
         if self._started:
             raise RuntimeError(f"controller {controller.name} added after the manager was started")
         context = Context(self.client, self.clock, self.random, self._informers, controller.name)
-        running = _Running(controller, context, WorkQueue(), Backoff(self.random))
+        queue: WorkQueue[Key] = WorkQueue(self._metrics.queue(controller.name))
+        running = _Running(controller, context, queue, Backoff(self.random))
         self._running.append(running)
         for resource in controller.reads:
             self._informers.ensure(resource, pin=True)
@@ -161,6 +165,9 @@ class Manager:
         for informer in self._informers:
             await informer.synced.wait()
 
+    def _sizes(self) -> list[tuple[tuple[str, ...], float]]:
+        return [((informer.resource.group_resource,), float(informer.size)) for informer in self._informers]
+
     @property
     def idle(self) -> bool:
         """No key waits or is being worked on (delayed ones may be)."""
@@ -195,26 +202,33 @@ class Manager:
             outcome = await running.controller.reconcile(running.context, key)
         except Fatal as error:
             backoff.forget(key)
+            self._metrics.gave_up(name)
             log.warning("gave up until it changes", controller=name, key=key, error=error)
             obj = running.context.get(running.controller.resource, key)
             if obj is not None:
                 await running.context.event(obj, "Warning", "ReconcileFailed", str(error))
         except Retry as error:
+            self._metrics.result(name, "error")
             delay = backoff.next(key) if error.after is None else error.after
             log.info("trying again", controller=name, key=key, after=f"{delay:.2f}s", reason=error)
             queue.add_after(key, delay)
         except Conflict:
+            self._metrics.result(name, "error")
             queue.add_after(key, backoff.next(key))
         except ApiError as error:
+            self._metrics.result(name, "error")
             delay = max(backoff.next(key), error.retry_after or 0.0)
             log.info("the API refused", controller=name, key=key, after=f"{delay:.2f}s", error=error)
             queue.add_after(key, delay)
         except Exception as error:
+            self._metrics.result(name, "error")
+            self._metrics.bug(name)
             delay = backoff.next(key)
             log.error("reconcile failed", error, controller=name, key=key, after=f"{delay:.2f}s")
             queue.add_after(key, delay)
         else:
             backoff.forget(key)
+            self._metrics.result(name, "requeue_after" if isinstance(outcome, After) else "success")
             if isinstance(outcome, After):
                 queue.add_after(key, outcome.seconds)
 

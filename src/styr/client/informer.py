@@ -50,6 +50,11 @@ class Informer:
         """Where the watch stands; "" when only a list can tell."""
         self._doubts = 0
 
+    @property
+    def size(self) -> int:
+        """Objects in the cache."""
+        return len(self._objects)
+
     # reading: objects are shared, callers never change them
 
     def get(self, key: Key) -> Object | None:

@@ -10,13 +10,28 @@ import asyncio
 from collections import deque
 from collections.abc import Hashable
 from random import Random
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+_K = TypeVar("_K", contravariant=True)
+
+
+class Observer(Protocol[_K]):
+    """Times are the loop's."""
+
+    def added(self, key: _K, now: float, /) -> None:
+        """It waits from now on; it did not before."""
+
+    def taken(self, key: _K, now: float, /) -> None: ...
+
+    def done(self, key: _K, now: float, /) -> None: ...
 
 
 class WorkQueue(Generic[K]):
-    def __init__(self) -> None:
+    """`metrics` is told what happens; `client.metrics.QueueMetrics` is one."""
+
+    def __init__(self, metrics: Observer[K] | None = None) -> None:
+        self._metrics = metrics
         # Dicts as ordered sets.
         self._ready: dict[K, None] = {}
         self._held: dict[K, bool] = {}
@@ -40,6 +55,8 @@ class WorkQueue(Generic[K]):
             self._held[key] = True
         elif key not in self._ready:
             self._ready[key] = None
+            if self._metrics is not None:
+                self._metrics.added(key, asyncio.get_running_loop().time())
             self._wake()
 
     def add_after(self, key: K, seconds: float) -> None:
@@ -73,9 +90,13 @@ class WorkQueue(Generic[K]):
         key = next(iter(self._ready))
         del self._ready[key]
         self._held[key] = False
+        if self._metrics is not None:
+            self._metrics.taken(key, asyncio.get_running_loop().time())
         return key
 
     def done(self, key: K) -> None:
+        if self._metrics is not None:
+            self._metrics.done(key, asyncio.get_running_loop().time())
         if self._held.pop(key):
             self.add(key)
 

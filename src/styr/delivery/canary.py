@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from styr.delivery import guards as guarding
 from styr.delivery import judge, ramp, record, words
 from styr.delivery.evidence import Arm, Reading, Tick, difference
+from styr.delivery.guards import Guard
 from styr.delivery.judge import Parameters, State, Verdict
 from styr.delivery.kinds import Settings
 from styr.delivery.record import Decision, Record
@@ -36,6 +38,8 @@ class Canary:
     fresh_at: float
     saved: Record | None = None
     saved_at: float = 0.0
+    app: tuple[str, str] = ("", "")
+    """Its App: namespace and name."""
     ramp: ramp.Decision | None = field(default=None)
 
     @property
@@ -76,6 +80,9 @@ class Canary:
         """Append what follows from the evidence; the caller saves the record and then acts on `last`."""
         if self.last.word != "raise":
             return
+        if guarding.broken(self.record.guards, self.record.readings):
+            self.settle("guard", 0)
+            return
         if now - self.fresh_at > BLIND_SECONDS:
             self.ramp = blind(self.record.weight, now - self.fresh_at)
             return
@@ -85,10 +92,29 @@ class Canary:
         suspended = self.verdict.suspended if self.verdict else ""
         at_step = self.state.elapsed - self.last.at
         self.ramp = ramp.decide(settings.plan, self.state, self.record.weight, at_step, suspended)
+        if isinstance(self.ramp, ramp.Promote | ramp.Raise) and (held := self.held_by_guards()):
+            self.ramp = ramp.Held("Guard", f"Held at {self.record.weight} %. {held}")
         if isinstance(self.ramp, ramp.Promote):
             self.settle("promote", 100)
         elif isinstance(self.ramp, ramp.Raise):
             self.settle("raise", self.ramp.weight)
+
+    def held_by_guards(self) -> str:
+        """Why guards do not let the weight rise; "" when they do."""
+        return guarding.holding(self.record.guards, self.record.readings)
+
+    def due_guards(self, now: float) -> list[Guard]:
+        """Those to ask now."""
+        return guarding.due(self.record.guards, self.record.readings, self.passed(now))
+
+    def guard(self, readings: list[guarding.Reading]) -> None:
+        """Takes what the guards said."""
+        if readings:
+            self.record = replace(self.record, readings=guarding.append(self.record.readings, readings))
+
+    def passed(self, now: float) -> int:
+        """Milliseconds since the first weight."""
+        return self.state.elapsed + max(0, round(1000 * (now - self.read_at)))
 
     def settle(self, word: str, weight: int) -> None:
         decision = Decision(self.state.elapsed, word, weight, self.evidence)
@@ -106,6 +132,8 @@ class Canary:
             "stable": self.record.against,
             "waiting": None,
         }
+        if self.record.guards:
+            told["guards"] = guarding.told(self.record.guards, self.record.readings)
         if isinstance(self.ramp, ramp.Waiting):
             waiting = {"requests": self.ramp.requests, "seconds": self.ramp.seconds and round(self.ramp.seconds, 1)}
             told["waiting"] = {key: value for key, value in waiting.items() if value is not None}
@@ -117,13 +145,25 @@ class Canary:
             case "rollback", _:
                 assert self.verdict is not None  # only evidence rolls back
                 return "RolledBack", words.rolled_back(self.state, self.verdict)
+            case "guard", _:
+                return "RolledBack", guarding.rolled_back(self._broken())
             case "promote", _:
-                return "Promoted", words.promoted(self.state, self.state.elapsed / 1000)
+                return "Promoted", self._with_unknown(words.promoted(self.state, self.state.elapsed / 1000))
             case _, ramp.Held(_, message):
-                return "Held", message
+                return "Held", self._with_unknown(message)
             case _, ramp.Waiting(_, _, message):
-                return "Waiting", message
+                return "Waiting", self._with_unknown(message, self.held_by_guards())
         return "Waiting", f"At {self.record.weight} % of requests."
+
+    def _broken(self) -> guarding.Standing:
+        found = guarding.broken(self.record.guards, self.record.readings)
+        assert found is not None  # only a broken guard leads to this word
+        return found
+
+    def _with_unknown(self, *parts: str) -> str:
+        """No guard without data is passed over in silence."""
+        blind = guarding.unknown(self.record.guards, self.record.readings)
+        return " ".join(part for part in (*parts, blind) if part)
 
 
 def blind(weight: int, seconds: float) -> ramp.Held:
@@ -151,6 +191,7 @@ def begin(
     rate: float | None,
     now: float,
     at: str,
+    app: tuple[str, str] = ("", ""),
 ) -> Canary:
     """A new canary, before any user has met it. `warmed` when the platform's own requests have warmed it up; `rate` is
     the app's requests per second so far; `at` the time as people read it."""
@@ -164,8 +205,16 @@ def begin(
     )
     weight = ramp.start_weight(rate, settings.start_weight, settings.plan.steps)
     first = Decision(0, "raise", weight, 1.0)
-    made = Record(release, against, parameters, at, decisions=(first,), cursor=reading, weight=weight)
-    return Canary(made, judge.start(parameters), None, {0, weight}, now, now)
+    arguments = {
+        "namespace": app[0],
+        "app": app[1],
+        "release": release,
+        "service": release,
+        "stable": against,
+    }
+    guards = guarding.filled(settings.guards, arguments)
+    made = Record(release, against, parameters, at, decisions=(first,), cursor=reading, weight=weight, guards=guards)
+    return Canary(made, judge.start(parameters), None, {0, weight}, now, now, app=app)
 
 
 def resume(found: Record, now: float, wall: float) -> Canary:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from styr.delivery.guards import Guard, read_guards
 from styr.delivery.meanings import KINDS, described
 from styr.delivery.ramp import STEPS, Plan
 from styr.kinds.resources import APP, RELEASE, Object, Resource
@@ -86,6 +87,24 @@ _ROLLOUT = _object(
     default={},
 )
 
+_GUARDS = _list(
+    _object(
+        {
+            "name": {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 63},
+            "query": {"type": "string", "minLength": 1, "maxLength": 2_000},
+            "max": {"type": "number"},
+            "min": {"type": "number"},
+            "intervalSeconds": _integer(1, 3_600, 10),
+            "failureLimit": _integer(0, 1_000, 0),
+            "noData": {"type": "string", "enum": ["Hold", "Continue"], "default": "Hold"},
+        },
+        ("name", "query"),
+        anyOf=[{"required": ["max"]}, {"required": ["min"]}],
+    ),
+    maxItems=20,
+    **{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+)
+
 _APP_SPEC = _object(
     {
         "branch": {"type": "string", "minLength": 1, "maxLength": 200, "default": "main"},
@@ -103,6 +122,7 @@ _APP_SPEC = _object(
         "build": _object({"timeoutSeconds": _integer(1, 86_400, 900)}, default={}),
         "smoke": _object({"path": _SMOKE}, default={}),
         "rollout": _ROLLOUT,
+        "guards": _GUARDS,
     },
     default={},
 )
@@ -164,6 +184,18 @@ _RELEASE_STATUS = _object(
         "failures": _COUNTS,
         "evidence": {"type": "number"},
         "waiting": _object({"requests": _integer(0, 2**53), "seconds": {"type": "number"}}),
+        "guards": _list(
+            _object(
+                {
+                    "name": _STRING,
+                    "result": {"type": "string", "enum": ["Met", "Breached", "Missing"]},
+                    "breaches": _integer(0, 2**31),
+                    "value": _STRING,
+                    "message": _STRING,
+                },
+                ("name", "result"),
+            )
+        ),
         "times": _object({"started": _TIME, "canary": _TIME, "decided": _TIME}),
         "conditions": _CONDITIONS,
     }
@@ -254,6 +286,7 @@ class Settings:
     warmup_seconds: int
     keep_warm_seconds: int
     plan: Plan
+    guards: tuple[Guard, ...] = ()
 
 
 def settings(app: Mapping[str, Any]) -> Settings:
@@ -279,6 +312,7 @@ def settings(app: Mapping[str, Any]) -> Settings:
             harm_budget=None if budget is None else float(budget),
             latency=latency,
         ),
+        guards=read_guards(spec),
     )
 
 

@@ -16,7 +16,7 @@ import random as random_module
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from styr.delivery.files import DetectError, Files
 from styr.delivery.images import Images, reference
 from styr.delivery.interpreters import Interpreter
 from styr.delivery.landing import Record, Repositories, branch_of
+from styr.delivery.metrics import PushMetrics
 from styr.delivery.report import Report
 from styr.delivery.tree import Entry, Limits, TreeError
 from styr.kinds import meta
@@ -76,6 +77,7 @@ class Workshop:
     limits: Limits
     work: Path
     follow_seconds: float = 900.0
+    metrics: PushMetrics = field(default_factory=PushMetrics)
 
 
 def choose(updates: Sequence[Update], branch: str, app: str) -> Update:
@@ -150,7 +152,9 @@ class Push:
                 log.warning("push failed", app=str(self._key), error=error)
             await self._report.outcome(f"Rejected: {_words(error)}")
             await self._report.detail(f"Nothing was changed: {meta.name(self._app)} runs as before.")
+            self._shop.metrics.answered(accepted=False)
             return False
+        self._shop.metrics.answered(accepted=True)
         self.accepted = True
         return True
 
@@ -173,7 +177,9 @@ class Push:
                 f"If it should be judged again: git push -o retry styr {branch}"
             )
         tree, subject = await git.subject(self._repository, update.new, quarantine)
+        began = shop.clock.monotonic()
         made = await self._make(update.new, tree, subject, quarantine)
+        shop.metrics.built(shop.clock.monotonic() - began)
         record = Record(**made, retry="retry" in options, skip_canary="skip-canary" in options)
         landing.write_record(self._repository, record)
 

@@ -13,14 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from styr.delivery import guards as guarding
 from styr.delivery import judge
 from styr.delivery.evidence import Arm, Reading, Tick
+from styr.delivery.guards import Guard
 from styr.delivery.judge import Parameters, State, Verdict
 
 FORMAT = 1
 ROWS = 200
 """Rows at most, as long as chapters allow it: 200 rows of the widest kind stay below 100 KB."""
-LIMIT = 100_000
+LIMIT = 200_000
 NAME = "record.json"
 """The key within the ConfigMap's data."""
 
@@ -39,8 +41,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided after row `row` (counted in ticks since the start): `word` is raise, promote, rollback, abort or
-    supersede, `weight` the weight from then on. `evidence` is the e-value that the judge gave."""
+    """What was decided after row `row` (counted in ticks since the start): `word` is raise, promote, rollback, guard (a guard
+    rolled back), abort or supersede, `weight` the weight from then on. `evidence` is the e-value that the judge gave."""
 
     at: int
     word: str
@@ -51,7 +53,8 @@ class Decision:
 @dataclass(frozen=True, slots=True)
 class Record:
     """`elapsed` in milliseconds of all rows. `cursor` is the reading up to which they count,
-    taken at `stamp` (milliseconds since 1970). `weight` is the one decided last, `sample` one failure in words."""
+    taken at `stamp` (milliseconds since 1970). `weight` is the one decided last, `sample` one failure in words. `guards` are
+    the App's as they were at the beginning, their queries filled in, and `readings` what they said."""
 
     release: str
     against: str
@@ -63,6 +66,8 @@ class Record:
     weight: int = 0
     stamp: int = 0
     sample: str = ""
+    guards: tuple[Guard, ...] = ()
+    readings: tuple[guarding.Reading, ...] = ()
 
     @property
     def elapsed(self) -> int:
@@ -145,6 +150,9 @@ def dumps(record: Record) -> str:
         },
         "sample": record.sample,
     }
+    if record.guards:
+        content["guards"] = [guarding.dump_guard(one) for one in record.guards]
+        content["readings"] = [guarding.dump_reading(one) for one in record.readings]
     return json.dumps(content, separators=(",", ":"), allow_nan=False)
 
 
@@ -187,6 +195,7 @@ def _record(content: dict[str, Any]) -> Record:
     )
     judge.start(parameters)
     cursor = content["cursor"]
+    guards = tuple(guarding.load_guard(one) for one in content.get("guards") or ())
     return Record(
         str(content["release"]),
         str(content["against"]),
@@ -200,6 +209,8 @@ def _record(content: dict[str, Any]) -> Record:
         int(content["weight"]),
         int(content["stamp"]),
         str(content["sample"]),
+        guards,
+        tuple(guarding.load_reading(one, guards) for one in content.get("readings") or ()),
     )
 
 

@@ -12,13 +12,14 @@ the statuses. Never judges (`judge`, `ramp`), never starts or stops pods (`relea
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from styr.client.client import Client
 from styr.client.context import owned
 from styr.client.controller import After, Context, Controller, Done, Key, Outcome, Watch
 from styr.delivery import canary as canaries
-from styr.delivery import objects, record, release, smoke, standing
+from styr.delivery import guard_readings, objects, record, release, smoke, standing
 from styr.delivery.canary import Canary
 from styr.delivery.cast import name_of
 from styr.delivery.evidence import reading
@@ -30,6 +31,7 @@ from styr.delivery.kinds import (
     ROLLBACK_ANNOTATION,
     phase,
 )
+from styr.delivery.metrics import Judged, JudgeMetrics
 from styr.delivery.scene import (
     SOON,
     Scene,
@@ -60,9 +62,10 @@ from styr.kinds.resources import (
     RELEASE,
     Object,
 )
-from styr.kinds.seams import RouteCounters, TrafficSource
+from styr.kinds.seams import MetricQuery, RouteCounters, TrafficSource
 from styr.kit.clock import parse_rfc3339, rfc3339
 from styr.kit.log import Log
+from styr.kit.metrics import CollectorRegistry
 
 log = Log("styr.delivery.rollout")
 
@@ -72,9 +75,17 @@ _PACE_SECONDS = 60.0
 class Rollout:
     """What is remembered between passes is only a cache of the records, and (time, requests so far) by uid, for rates."""
 
-    def __init__(self, traffic: TrafficSource, fetch: smoke.Fetch = smoke.fetch) -> None:
+    def __init__(
+        self,
+        traffic: TrafficSource,
+        fetch: smoke.Fetch = smoke.fetch,
+        query: MetricQuery | None = None,
+        registry: CollectorRegistry | None = None,
+    ) -> None:
         self._traffic = traffic
         self._fetch = fetch
+        self._query = query
+        self._metrics = JudgeMetrics(self._judged, registry)
         self._canaries: dict[str, Canary] = {}
         self._seen: dict[str, tuple[float, int]] = {}
 
@@ -82,6 +93,7 @@ class Rollout:
         scene = look(context, key)
         if scene is None:
             return Done()
+        scene.ended = partial(self._metrics.ended, *scene.key)
         outcome = await self._advance(scene)
         await standing.tell(look(context, key) or scene, self._weight(scene))
         await standing.prune(scene)
@@ -167,6 +179,7 @@ class Rollout:
             self._rate(scene, candidate, canaries.requests(counters, stable)),
             clock.monotonic(),
             rfc3339(clock.time()),
+            scene.key,
         )
         self._canaries[meta.uid(candidate)] = made
         await self._save(scene, candidate, made)
@@ -197,13 +210,19 @@ class Rollout:
         weight = objects.weights(scene.route).get(canary.record.release, 0)
         now, stamp = scene.now, round(1000 * scene.context.clock.time())
         arms = reading(counters, canary.record.release, canary.record.against) if counters else None
+        self._metrics.read(taken=arms is not None)
         canary.observe(arms, weight, objects.in_force(scene.route), now, stamp)
+        if asked := canary.due_guards(now):
+            readings = await guard_readings.ask(self._query, asked, canary.passed(now))
+            for one in readings:
+                self._metrics.guarded(*scene.key, one.guard, one.result)
+            canary.guard(readings)
         canary.decide(scene.settings, now)
 
     async def _act(self, scene: Scene, candidate: Object, canary: Canary) -> Outcome:
         """What the last recorded decision says. May run again after a crash."""
         match canary.last.word:
-            case "rollback" | "abort":
+            case "rollback" | "guard" | "abort":
                 await give(scene, 0)
                 verdict = canary.sentence()[1]
                 if canary.last.word == "abort":
@@ -284,6 +303,12 @@ class Rollout:
 
     # helpers with a memory
 
+    def _judged(self) -> Iterable[Judged]:
+        """Candidates under live traffic, for the metrics."""
+        for canary in self._canaries.values():
+            if canary.last.word == "raise":
+                yield Judged(*canary.app, float(canary.record.weight), canary.evidence)
+
     def _weight(self, scene: Scene) -> int:
         candidate = scene.cast.candidate
         canary = self._canaries.get(meta.uid(candidate)) if candidate else None
@@ -323,6 +348,7 @@ class Rollout:
                 found = record.loads((kept.get("data") or {}).get(record.NAME, ""))
                 clock = scene.context.clock
                 self._canaries[uid] = canaries.resume(found, clock.monotonic(), clock.time())
+                self._canaries[uid].app = scene.key
             except NotFound:
                 return None
             except record.RecordError as error:
@@ -349,7 +375,7 @@ class Rollout:
         """The last lines of its log into the record, for `styr why`. After the rollback, which waits for nothing."""
         pod = next((meta.name(one) for one in scene.pods(meta.name(candidate))), "")
         words = await last_words(scene, pod)
-        if words and canary.last.word == "rollback":
+        if words and canary.last.word in ("rollback", "guard"):
             canary.record = record.with_sample(canary.record, words.strip())
             try:
                 await self._save(scene, candidate, canary)
@@ -386,12 +412,18 @@ def _every_app(_obj: Object, context: Context) -> Iterable[Key]:
     return [meta.key(app) for app in context.list(APP)]
 
 
-def controllers(traffic: TrafficSource, fetch: smoke.Fetch = smoke.fetch) -> list[Controller]:
-    """The controllers of App and Release. `traffic` is where the arms' counters come from."""
+def controllers(
+    traffic: TrafficSource,
+    fetch: smoke.Fetch = smoke.fetch,
+    query: MetricQuery | None = None,
+    registry: CollectorRegistry | None = None,
+) -> list[Controller]:
+    """The controllers of App and Release. `traffic` is where the arms' counters come from, `query` who is asked about guards;
+    without it they have no data."""
     app = Controller(
         name="rollout",
         resource=APP,
-        reconcile=Rollout(traffic, fetch).reconcile,
+        reconcile=Rollout(traffic, fetch, query, registry).reconcile,
         owns=(HTTP_ROUTE,),
         watches=(
             Watch(RELEASE, _app_of_release),

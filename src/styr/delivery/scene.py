@@ -6,7 +6,7 @@ Every write is a difference; the HTTPRoute is written before the statuses that t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,8 @@ class Scene:
     settings: Settings
     cast: Cast
     route: Object | None
+    ended: Callable[[str], None] = lambda phase: None
+    """Told the phase of each release that comes to an end."""
 
     @property
     def key(self) -> Key:
@@ -103,6 +105,7 @@ async def finish(
     times = {**times_of(release), "decided": scene.context.now()}
     told = {**(fields or {}), "phase": phase, "outcome": outcome, "verdict": verdict, "times": times}
     await update(scene, release, told)
+    scene.ended(phase)
     await scene.context.event(release, "Normal" if phase in ("Promoted", "Superseded") else "Warning", phase, verdict)
 
 

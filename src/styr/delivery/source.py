@@ -23,6 +23,7 @@ from styr.delivery.build import Builder
 from styr.delivery.images import Images
 from styr.delivery.interpreters import find_uv
 from styr.delivery.landing import Repositories, branch_of
+from styr.delivery.metrics import PushMetrics
 from styr.delivery.push import Push, Workshop
 from styr.delivery.receive import CHUNK, BadBody, Receiving, feed, packet
 from styr.delivery.tree import MEBIBYTE, Limits
@@ -34,6 +35,7 @@ from styr.kinds.resources import APP, POD, RELEASE, Object
 from styr.kinds.transport import ANONYMOUS, Handler, Request, Response, User
 from styr.kit.clock import Clock
 from styr.kit.log import Log
+from styr.kit.metrics import CollectorRegistry
 from styr.kit.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ class Source:
         uv: str | None = "",
         limits: Limits | None = None,
         may_push: MayPush | None = None,
+        registry: CollectorRegistry | None = None,
     ) -> None:
         data_dir = data_dir.absolute()
         self.limits = limits or Limits()
@@ -81,7 +84,17 @@ class Source:
         self._may_push = may_push
         self._tasks = Tasks("delivery")
         builder = Builder(client, clock, random, self.images, self.limits, find_uv() if uv == "" else uv)
-        self.shop = Workshop(client, clock, random, self.repositories, self.images, builder, self.limits, self._work)
+        self.shop = Workshop(
+            client,
+            clock,
+            random,
+            self.repositories,
+            self.images,
+            builder,
+            self.limits,
+            self._work,
+            metrics=PushMetrics(registry),
+        )
 
     @property
     def handler(self) -> Handler:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from styr.delivery import guards, words
 from styr.delivery import record as records
-from styr.delivery import words
+from styr.delivery.guards import Reading as GuardReading
+from styr.delivery.guards import Standing
 from styr.delivery.judge import State, Verdict
 from styr.delivery.record import Decision, Record
 
@@ -35,6 +37,8 @@ class Explanation:
     path: tuple[Point, ...]
     decisions: tuple[Decision, ...]
     sample: str
+    guards: tuple[Standing, ...] = ()
+    readings: tuple[GuardReading, ...] = ()
 
 
 def explain(record: Record) -> Explanation:
@@ -50,16 +54,25 @@ def explain(record: Record) -> Explanation:
     sentence = "No evidence was taken: the release was not judged by traffic."
     if state is not None and verdict is not None:
         sentence = words.rolled_back(state, verdict) if verdict.rollback else words.standing(state, verdict)
+    standings = guards.standings(record.guards, record.readings)
+    if (broken := guards.broken(record.guards, record.readings)) and not (verdict is not None and verdict.rollback):
+        sentence = guards.rolled_back(broken)
+    guarded = any(one.word == "guard" for one in record.decisions)
+    agrees = all(checked) if checked else None
+    if guarded:  # what a guard decided must follow from its readings
+        agrees = agrees is not False and broken is not None
     return Explanation(
         record.release,
         record.against,
         sentence,
-        all(checked) if checked else None,
+        agrees,
         verdict,
         state,
         tuple(path),
         record.decisions,
         record.sample,
+        standings,
+        record.readings,
     )
 
 
@@ -85,6 +98,8 @@ def render(explanation: Explanation, points: int = 12) -> str:
         lines += [
             f"  {p.seconds:>6.0f} s   {p.weight:>4} %   {p.evidence:>8.3g}" for p in _thin(explanation.path, points)
         ]
+    if explanation.guards:
+        lines += ["", "  guards", *_guards(explanation)]
     if explanation.decisions:
         lines += ["", "  decisions"]
         lines += [
@@ -95,6 +110,25 @@ def render(explanation: Explanation, points: int = 12) -> str:
         lines += ["", f"  a failure: {explanation.sample}"]
     lines += ["", f"  {_agreement(explanation.agrees)}"]
     return "\n".join(lines)
+
+
+def _guards(explanation: Explanation) -> list[str]:
+    """Each guard with its limits and what was read, breaches and gaps one by one."""
+    lines = []
+    for standing in explanation.guards:
+        guard = standing.guard
+        limits = [f"at least {guard.low:g}"] if guard.low is not None else []
+        limits += [f"at most {guard.high:g}"] if guard.high is not None else []
+        mine = [reading for reading in explanation.readings if reading.guard == guard.name]
+        counts = {word: sum(one.count for one in mine if one.result == word) for word in ("met", "breached", "missing")}
+        told = ", ".join(f"{number} {word}" for word, number in counts.items() if number) or "never read"
+        lines.append(f"    {guard.name}: {' and '.join(limits)} (tolerated breaches: {guard.tolerated}): {told}")
+        lines.append(f"      {' '.join(guard.query.split())}")
+        shown = [reading for reading in mine if reading.result != "met"]
+        for reading in shown[-5:]:
+            what = f"{reading.value:.6g}" if reading.value is not None else reading.why
+            lines.append(f"      {reading.at / 1000:>6.0f} s   {reading.result}: {what}")
+    return lines
 
 
 def _thin(path: tuple[Point, ...], points: int) -> list[Point]:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 
 from styr.client.client import Client
 from styr.client.controller import Context, Controller, Done, Outcome, Watch
-from styr.gateway import status
+from styr.gateway import admin, status
 from styr.gateway.envoy import Envoy, EnvoyFiles, PortTaken, recorded
 from styr.gateway.ir import CONTROLLER, RDS, ObjectKey, Snapshot, Translation, Unit, World
+from styr.gateway.metrics import GatewayMetrics
 from styr.gateway.protos import Protos, find_binary
 from styr.gateway.quarantine import Quarantine
 from styr.gateway.resources import units
@@ -43,6 +44,7 @@ from styr.kinds.resources import (
 from styr.kinds.seams import TrafficSource
 from styr.kit.clock import Clock
 from styr.kit.log import Log
+from styr.kit.metrics import CollectorRegistry
 from styr.kit.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ class Gateway:
         port: int = 0,
         concurrency: int = 0,
         drain: float = 5.0,
+        registry: CollectorRegistry | None = None,
     ) -> None:
         self.client = client
         self.clock = clock
@@ -91,6 +94,13 @@ class Gateway:
         self._live = Translation()
         self._seen: object = None
         self._due = asyncio.Event()
+        self._metrics = GatewayMetrics(
+            up=lambda: float(self.envoy.running),
+            restarts=lambda: float(self.envoy.restarts),
+            routes=lambda: float(len(self._live.served)),
+            held=lambda: float(len(self.quarantine.held)),
+            registry=registry,
+        )
 
     # --- life ---
 
@@ -103,7 +113,9 @@ class Gateway:
         if self.port and recorded(self.files.data) is None:
             check_port(self.port)
         protos = Protos.load(self.envoy.binary, self.files.data)
-        self._ads = AdsServer(protos, self.files.xds, self.clock, self._on_answer, drain=self._drain)
+        self._ads = AdsServer(
+            protos, self.files.xds, self.clock, self._on_answer, drain=self._drain, count=self._metrics.count
+        )
         await self._ads.start()
         if self._latest is not None:
             self._ads.publish(self._latest)
@@ -122,6 +134,10 @@ class Gateway:
             self._ads = None
         if not keep_envoy:
             await self.envoy.stop()
+
+    async def statistics(self) -> bytes:
+        """Envoy's own metrics in Prometheus' text format. Raises OSError or ValueError when it does not give them."""
+        return await admin.call(self.files.admin, "/stats/prometheus")
 
     @property
     def report(self) -> Report:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from styr.gateway.ir import CDS, EDS, LDS, RDS, Snapshot, Unit
 from styr.kit.clock import Clock
@@ -77,10 +77,27 @@ class _Type:
         return rejection is not None and rejection.unit.version == unit.version
 
 
+Count = Callable[[Literal["sent", "rejected"], str], None]
+"""Told of each response that is sent and of each resource that is rejected, with its type URL."""
+
+
+def nothing_counted(_event: Literal["sent", "rejected"], _type_url: str) -> None:
+    """For who does not count."""
+
+
 class Stream:
     """`receive` requests, `publish` snapshots, run `drive` as a task, send what comes out of `outgoing`."""
 
-    def __init__(self, clock: Clock, on_change: Callable[[], None], *, gate_timeout: float, drain: float) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        on_change: Callable[[], None],
+        *,
+        gate_timeout: float,
+        drain: float,
+        count: Count = nothing_counted,
+    ) -> None:
+        self._count = count
         self.clock = clock
         self.on_change = on_change
         self.gate_timeout = gate_timeout
@@ -184,6 +201,7 @@ class Stream:
         for unit in outgoing.units:
             log.warning("Envoy rejects", type=outgoing.type_url.rpartition(".")[2], name=unit.name, cause=message)
             state.rejected[unit.name] = Rejection(unit, message)
+            self._count("rejected", outgoing.type_url)
             state.forced.discard(unit.name)
             if outgoing.type_url == LDS:
                 self._refused_at[unit.name] = self.clock.monotonic()
@@ -202,6 +220,7 @@ class Stream:
             state.forced.discard(unit.name)
             if type_url == CDS and self._types[EDS].wants(unit.name):
                 self._types[EDS].forced.add(unit.name)
+        self._count("sent", type_url)
         self._pending[outgoing.nonce] = outgoing
         self.outgoing.put_nowait(outgoing)
 

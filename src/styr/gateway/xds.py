@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from styr.gateway.ir import Snapshot, Unit
 from styr.gateway.protos import Protos
-from styr.gateway.stream import Outgoing, Report, Stream
+from styr.gateway.stream import Count, Outgoing, Report, Stream, nothing_counted
 from styr.kit.clock import Clock
 from styr.kit.log import Log
 
@@ -41,7 +41,9 @@ class AdsServer:
         *,
         gate_timeout: float = 5.0,
         drain: float = 5.0,
+        count: Count = nothing_counted,
     ) -> None:
+        self._count = count
         self.protos = protos
         self.socket = socket
         self.clock = clock
@@ -94,7 +96,7 @@ class AdsServer:
         return self._streams[-1].report if self._streams else Report()
 
     async def _serve(self, requests: AsyncIterator[Any], context: Any) -> None:
-        stream = Stream(self.clock, self.on_change, gate_timeout=self.gate_timeout, drain=self.drain)
+        stream = Stream(self.clock, self.on_change, gate_timeout=self.gate_timeout, drain=self.drain, count=self._count)
         self._streams.append(stream)
         work = (self._receive(stream, requests), self._send(stream, context), stream.drive(), self._closing.wait())
         tasks = [asyncio.create_task(each) for each in work]

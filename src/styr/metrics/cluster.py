@@ -22,8 +22,8 @@ from styr.metrics.scrape.kubernetes.watcher import Monitors
 
 
 class Cluster:
-    """`apply_jobs` gets every job that Kubernetes objects amount to, `apply_rules` every group, whenever they change. `parse` is
-    PromQL's, `defaults` the `global` settings of scraping, `interval` (ms) that of groups that name none."""
+    """`apply_jobs` gets every job that Kubernetes objects amount to, `apply_rules` every group, whenever they change. `parse`
+    is PromQL's, `defaults` the `global` settings of scraping, `interval` (ms) that of groups that name none."""
 
     def __init__(
         self,

@@ -23,9 +23,11 @@ from styr.kinds.seams import ImageStore, PodLogs
 from styr.kit.clock import Clock
 from styr.kit.files import make_private
 from styr.kit.log import Log
+from styr.kit.metrics import CollectorRegistry
 from styr.kit.tasks import Tasks
 from styr.node import registration
 from styr.node.logs import FileLogs
+from styr.node.metrics import NodeMetrics
 from styr.node.pod import DRAIN, PodWorker
 from styr.node.runtimes.base import Runtime
 from styr.node.runtimes.process import ProcessRuntime
@@ -48,6 +50,7 @@ class Node:
     def __init__(
         self, client: Client, *, name: str = "", data_dir: Path, images: ImageStore | None = None,
         clock: Clock, random: Random, runtime: Runtime | None = None, drain: float = DRAIN,
+        registry: CollectorRegistry | None = None,
     ) -> None:  # fmt: skip
         self.name = name or registration.node_name()
         self._client, self._images, self._clock, self._random, self._drain = client, images, clock, random, drain
@@ -59,6 +62,7 @@ class Node:
         self._tasks = Tasks("node")
         self._machine: dict[str, Any] = {}
         self.logs = FileLogs(self._folder, clock)
+        self._metrics = NodeMetrics(lambda: [worker.record for worker in self._workers.values()], registry)
 
     def controllers(self) -> list[Controller]:
         return [Controller("node", POD, self._reconcile)]
@@ -101,6 +105,7 @@ class Node:
         worker = self._workers[uid] = PodWorker(
             {**pod, "apiVersion": "v1", "kind": "Pod"}, self._folder / uid, context=self._context, runtime=self._runtime,
             images=self._images, clock=self._clock, random=self._random, taken=self._taken, drain=self._drain,
+            metrics=self._metrics,
         )  # fmt: skip
         self._tasks.spawn(self._live(worker), name=f"pod {meta.key(pod)}")
         return worker

@@ -21,6 +21,7 @@ from styr.kit.clock import Clock
 from styr.kit.files import make_private
 from styr.node import environment, probes
 from styr.node.logs import last_lines, log_path
+from styr.node.metrics import NodeMetrics
 from styr.node.plan import ended
 from styr.node.record import ContainerRecord, PodRecord
 from styr.node.runtimes.base import Launch, Runtime, RuntimeFailed
@@ -37,7 +38,9 @@ class Containers:
     def __init__(
         self, pod: Object, record: PodRecord, folder: Path, *, context: Context, runtime: Runtime,
         images: ImageStore | None, clock: Clock, save: Callable[[], None], changed: Callable[[], None],
+        metrics: NodeMetrics,
     ) -> None:  # fmt: skip
+        self._metrics = metrics
         self.pod, self.record, self.folder = pod, record, folder
         self._context, self._runtime, self._images, self._clock = context, runtime, images, clock
         self._save, self._changed = save, changed
@@ -79,6 +82,7 @@ class Containers:
         container.reason = container.message = container.why_not_ready = ""
         container.started_at = self._clock.time()
         container.ready = container.started = False
+        self._metrics.started(again=number > 0)
         self._save()
 
     def _not_started(self, container: ContainerRecord, reason: str, message: str) -> None:
@@ -175,7 +179,7 @@ class Containers:
             spec, resolve=lambda target: resolve(spec, self.record.ports, target),
             run=lambda argv, timeout: self.execute(spec, argv, timeout),
             clock=self._clock, report=_Reporter(self, spec, container),
-            started=container.started, ready=container.ready,
+            started=container.started, ready=container.ready, count=self._metrics.probed,
         )  # fmt: skip
 
     async def execute(self, spec: Mapping[str, Any], argv: tuple[str, ...], timeout: float) -> tuple[int, str]:

@@ -29,6 +29,7 @@ from styr.kit.clock import Clock
 from styr.kit.log import Log
 from styr.node import status
 from styr.node.containers import Containers
+from styr.node.metrics import NodeMetrics
 from styr.node.plan import plan
 from styr.node.record import PodRecord, load, save
 from styr.node.refusals import Identity, Refusal, refusals, unenforced
@@ -49,7 +50,7 @@ class PodWorker:
 
     def __init__(
         self, pod: Object, folder: Path, *, context: Context, runtime: Runtime, images: ImageStore | None,
-        clock: Clock, random: Random, taken: set[int], drain: float = DRAIN,
+        clock: Clock, random: Random, taken: set[int], metrics: NodeMetrics, drain: float = DRAIN,
     ) -> None:  # fmt: skip
         self.pod, self.folder = pod, folder
         self._context, self._clock, self._random, self._runtime = context, clock, random, runtime
@@ -64,7 +65,7 @@ class PodWorker:
         taken.update(self.record.ports.values())
         self.containers = Containers(
             pod, self.record, folder, context=context, runtime=runtime, images=images, clock=clock,
-            save=self._save, changed=self._wake.set,
+            save=self._save, changed=self._wake.set, metrics=metrics,
         )  # fmt: skip
 
     @property

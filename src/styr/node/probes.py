@@ -28,6 +28,8 @@ Resolve = Callable[[int | str], int | None]
 """The real port behind a declared number or name."""
 Check = Callable[[], Awaitable[str]]
 """Empty when all is well, else why not."""
+Count = Callable[[str, bool], None]
+"""Told the kind of each probe that was made (Startup, Readiness, Liveness), and whether it succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +79,32 @@ async def watch(
     report: Report,
     started: bool,
     ready: bool,
+    count: Count = lambda kind, successful: None,
 ) -> None:
     """Until cancelled. `started` and `ready` are what was known before, after an adoption."""
 
-    def checker(probe: Mapping[str, Any]) -> Check:
+    def checker(kind: str, probe: Mapping[str, Any]) -> Check:
         timeout = Timing.of(probe).timeout
-        return lambda: check(probe, resolve, run, timeout)
+
+        async def attempt() -> str:
+            why = await check(probe, resolve, run, timeout)
+            count(kind, not why)
+            return why
+
+        return attempt
 
     if not started:
-        if (probe := container.get("startupProbe")) and not await _startup(probe, checker(probe), clock, report):
+        probe = container.get("startupProbe")
+        if probe and not await _startup(probe, checker("Startup", probe), clock, report):
             return
         report.started()
     jobs = []
     if probe := container.get("readinessProbe"):
-        jobs.append(_readiness(probe, checker(probe), clock, report, ready))
+        jobs.append(_readiness(probe, checker("Readiness", probe), clock, report, ready))
     elif not ready:
         jobs.append(_listening(container, resolve, clock, report))
     if probe := container.get("livenessProbe"):
-        jobs.append(_liveness(probe, checker(probe), clock, report))
+        jobs.append(_liveness(probe, checker("Liveness", probe), clock, report))
     await asyncio.gather(*jobs)
 
 

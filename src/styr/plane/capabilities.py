@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from styr.client.client import Client
     from styr.client.controller import Controller
     from styr.kit.clock import Clock
+    from styr.kit.metrics import CollectorRegistry
     from styr.plane.folder import Folder
 
 
@@ -34,6 +35,8 @@ class Parts:
     gateway: Gateway
     metrics: launch.Engine | None
     """The handle of the metrics process; None without it."""
+    registry: CollectorRegistry
+    """What all parts count into."""
 
 
 def build(
@@ -43,15 +46,24 @@ def build(
     node_name: str,
     gateway_port: int,
     metrics: launch.Engine | None,
+    registry: CollectorRegistry,
     clock: Clock,
     rng: random.Random,
 ) -> Parts:
     """Wires the capabilities: images go from `delivery` to `node`, traffic from `gateway` to `delivery`, answers to PromQL from
     `metrics` to `delivery`."""
-    source = Source(client, data_dir=folder.path, clock=clock, random=rng)
-    node = Node(client, name=node_name, data_dir=folder.path, images=source.images, clock=clock, random=rng)
-    gateway = Gateway(client, data_dir=folder.path, port=gateway_port, clock=clock, random=rng)
-    return Parts(source, node, gateway, metrics)
+    source = Source(client, data_dir=folder.path, clock=clock, random=rng, registry=registry)
+    node = Node(
+        client,
+        name=node_name,
+        data_dir=folder.path,
+        images=source.images,
+        clock=clock,
+        random=rng,
+        registry=registry,
+    )
+    gateway = Gateway(client, data_dir=folder.path, port=gateway_port, clock=clock, random=rng, registry=registry)
+    return Parts(source, node, gateway, metrics, registry)
 
 
 def all_controllers(parts: Parts) -> Iterable[Controller]:
@@ -59,4 +71,4 @@ def all_controllers(parts: Parts) -> Iterable[Controller]:
     yield from parts.node.controllers()
     yield from parts.gateway.controllers()
     yield from parts.source.controllers()
-    yield from rollout_controllers(parts.gateway.traffic)
+    yield from rollout_controllers(parts.gateway.traffic, query=parts.metrics, registry=parts.registry)

@@ -20,6 +20,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from styr.api import pki
+from styr.api.metrics import ApiMetrics
 from styr.api.server import ApiServer
 from styr.api.store.commit import Store
 from styr.api.store.sqlite import StoreError
@@ -45,6 +46,7 @@ from styr.metrics import launch
 from styr.plane.capabilities import Parts, all_controllers, build
 from styr.plane.down import stop_apps
 from styr.plane.folder import Folder, ready_text
+from styr.plane.metrics import Pages, own_registry
 from styr.serving import http
 from styr.serving.authn import ADMIN, Authenticator, load_or_create_token
 
@@ -137,6 +139,7 @@ class Plane:
         self._stack = stack
         self._parts: Parts | None = None
         self._tasks = Tasks("plane")
+        self.registry = own_registry()
 
     async def start(self, announce: Callable[[str], None]) -> None:
         self.folder.open()
@@ -153,11 +156,13 @@ class Plane:
             node_name=self.settings.node_name,
             gateway_port=self._gateway_port(last.gateway_port),
             metrics=engine,
+            registry=self.registry,
             clock=self.clock,
             rng=self.random,
         )
         self._parts = parts
         server.mount("/git", parts.source.handler)
+        server.mount("/metrics", Pages(self.registry, parts.gateway.statistics))
         await self._definitions(client, parts)
         await self._run(client, parts)
         port = await self._listen(server, api_port)
@@ -186,11 +191,13 @@ class Plane:
 
     async def _api(self) -> tuple[ApiServer, Client]:
         try:
-            store = Store.open(self.folder.path / "store.db", self.clock)
+            database = self.folder.path / "store.db"
+            store = Store.open(database, self.clock)
         except StoreError as error:
             raise StartError(str(error)) from None
         self._stack.push_async_callback(store.close)
-        server = ApiServer(store, clock=self.clock, random=self.random, logs=self._logs)
+        metrics = ApiMetrics(store, self.registry, database)
+        server = ApiServer(store, clock=self.clock, random=self.random, logs=self._logs, metrics=metrics)
         await server.start()
         return server, Client(InProcessTransport(server, PLANE), user_agent="styr")
 
@@ -202,7 +209,7 @@ class Plane:
             await ensure(client, GATEWAY_CLASS if obj["kind"] == GATEWAY_CLASS.kind else GATEWAY, obj)
 
     async def _run(self, client: Client, parts: Parts) -> None:
-        manager = Manager(client, self.clock, self.random)
+        manager = Manager(client, self.clock, self.random, self.registry)
         for controller in all_controllers(parts):
             manager.add(controller)
         tasks = await self._stack.enter_async_context(self._tasks)

@@ -125,6 +125,7 @@ class Store:
         self._drain: asyncio.Task[None] | None = None
         self._closed = False
         self._listeners: list[Callable[[Iterable[Change]], None]] = []
+        self._timed: list[Callable[[int, float, bool], None]] = []
 
     @classmethod
     def open(cls, path: Path | str, clock: Clock, *, inline: bool = False, **limits: int) -> Store:
@@ -174,6 +175,14 @@ class Store:
         """`listener` runs after each durable batch, before its writers are answered. It must not raise or wait."""
         self._listeners.append(listener)
 
+    def on_batch(self, listener: Callable[[int, float, bool], None]) -> None:
+        """`listener(writes, seconds, durable)` runs after each batch, failed ones included. It must not raise or wait."""
+        self._timed.append(listener)
+
+    def counts(self) -> list[tuple[str, int]]:
+        """How many objects there are of each resource."""
+        return [(resource, len(state)) for resource, state in self._state.items()]
+
     # Writing
 
     async def write(self, function: Callable[[Txn], T]) -> T:
@@ -200,7 +209,7 @@ class Store:
                     self._evaluate(function, future, overlay, changes, answers)
             try:
                 if changes:
-                    await self._commit(changes)
+                    await self._time(len(answers), changes)
             except Exception as error:
                 log.error("a batch was not written", writes=len(answers), cause=error)
                 for future, _ in answers:
@@ -230,6 +239,15 @@ class Store:
         txn.merge(overlay)
         changes.extend(txn.changes)
         answers.append((future, result))
+
+    async def _time(self, writes: int, changes: list[Change]) -> None:
+        began, durable = self._clock.monotonic(), False
+        try:
+            await self._commit(changes)
+            durable = True
+        finally:
+            for listener in self._timed:
+                listener(writes, self._clock.monotonic() - began, durable)
 
     async def _commit(self, changes: list[Change]) -> None:
         now = self._clock.time()

@@ -75,6 +75,9 @@ async def _stream(call: Call, plan: Plan) -> AsyncIterator[bytes]:
     store = call.core.store
     window = store.window(call.served.key)
     frame = _framer(call)
+    metrics = call.core.metrics
+    if metrics is not None:
+        metrics.watches.inc()
     try:
         if plan.start is None:
             seen = store.revision
@@ -97,6 +100,9 @@ async def _stream(call: Call, plan: Plan) -> AsyncIterator[bytes]:
         )
     except ApiError as error:
         yield _error(error)
+    finally:
+        if metrics is not None:
+            metrics.watches.dec()
 
 
 async def _follow(

@@ -1,0 +1,90 @@
+"""What the API server counts, under the names that Kubernetes' own server has for it.
+
+Called by `server`, `verbs.watch` and, for commits, by the store through `Store.on_batch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from styr.api.store.commit import Store
+from styr.kit.metrics import SECONDS, CollectorRegistry, Counter, Gauge, Histogram, Read, Value, fresh
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class ApiMetrics:
+    """`database` is the store's file, for its size."""
+
+    def __init__(self, store: Store, registry: CollectorRegistry | None = None, database: Path | None = None) -> None:
+        registry = fresh(registry)
+        self._requests = Counter(
+            "apiserver_request_total", "API requests answered.", ("verb", "resource", "code"), registry=registry
+        )
+        self._seconds = Histogram(
+            "apiserver_request_duration_seconds",
+            "Time to the answer; of watches and logs, to their first byte.",
+            ("verb", "resource"),
+            registry=registry,
+            buckets=SECONDS,
+        )
+        inflight = Gauge(
+            "apiserver_current_inflight_requests",
+            "Requests being worked on, without watches that stream.",
+            ("request_kind",),
+            registry=registry,
+        )
+        self._reading, self._mutating = inflight.labels("readOnly"), inflight.labels("mutating")
+        self.watches = Gauge(
+            "apiserver_longrunning_requests", "Watches that stream.", ("verb",), registry=registry
+        ).labels("WATCH")
+        self._commits = Histogram(
+            "styr_store_commit_duration_seconds",
+            "Time from a batch's last write to its being on the disk, fsync included.",
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self._writes = Counter(
+            "styr_store_writes_total", "Writes, by what became of them.", ("result",), registry=registry
+        )
+        self._counts: dict[tuple[str, str, int], Counter] = {}
+        self._timers: dict[tuple[str, str], Histogram] = {}
+        Read(
+            registry,
+            Value("apiserver_storage_objects", "Objects stored.", lambda: _objects(store), ("resource",)),
+            Value("styr_store_revision", "The newest resourceVersion.", lambda: [((), float(store.revision))]),
+            Value("styr_store_size_bytes", "Size of the store's file.", lambda: [((), float(_size(database)))]),
+        )
+        store.on_batch(self._batch)
+
+    def began(self, method: str) -> None:
+        (self._reading if method in _READING else self._mutating).inc()
+
+    def ended(self, method: str, verb: str, resource: str, code: int, seconds: float) -> None:
+        """`verb` and `resource` are "" for what is no resource; both come from fixed sets, never from a caller."""
+        (self._reading if method in _READING else self._mutating).dec()
+        count = self._counts.get((verb, resource, code))
+        if count is None:
+            count = self._counts[verb, resource, code] = self._requests.labels(verb.upper(), resource, str(code))
+        count.inc()
+        timer = self._timers.get((verb, resource))
+        if timer is None:
+            timer = self._timers[verb, resource] = self._seconds.labels(verb.upper(), resource)
+        timer.observe(seconds)
+
+    def _batch(self, writes: int, seconds: float, durable: bool) -> None:
+        self._commits.observe(seconds)
+        self._writes.labels("durable" if durable else "refused").inc(writes)
+
+
+def _objects(store: Store) -> Iterator[tuple[tuple[str, ...], float]]:
+    for resource, count in store.counts():
+        yield (resource,), float(count)
+
+
+def _size(database: Path | None) -> int:
+    try:
+        return database.stat().st_size if database is not None else 0
+    except OSError:
+        return 0
