@@ -63,4 +63,6 @@ class Exposition:
 
     samples: list[Sample] = field(default_factory=list)
     families: dict[str, Family] = field(default_factory=dict)
+    marks: list[tuple[int, str, str]] = field(default_factory=list)
+    """Each TYPE line of a text: (how many samples came before it, family, type)."""
     by_line: bool = True

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from styr.metrics.exposition import text
+from styr.metrics.exposition import openmetrics, text
+from styr.metrics.exposition.classic import convert
 from styr.metrics.exposition.entry import Exposition
 from styr.metrics.exposition.negotiate import Media
+from styr.metrics.exposition.protobuf import parse as parse_protobuf
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,19 @@ class Options:
     convert: bool = False
 
 
-def parse(body: bytes, media: Media, options: Options = Options()) -> Exposition:  # frozen
-    """Raises ExpositionError."""
-    return text.parse(body)
+_DEFAULTS = Options()
+
+
+def parse(body: bytes, media: Media, options: Options = _DEFAULTS) -> Exposition:
+    """Raises ExpositionError. A body without a byte is no error in any format, as in Prometheus: a page without series."""
+    if not body:
+        return Exposition()
+    if media == "protobuf":
+        return parse_protobuf(body, options.native, options.classic, options.convert)
+    exposition = openmetrics.parse(body) if media == "openmetrics" else text.parse(body)
+    return convert(exposition, options.classic) if options.convert else exposition
 
 
 def parse_lines(lines: bytes, media: Media) -> Exposition:
     """Whole lines of a text body, without its end. Raises ExpositionError."""
-    return text.parse(lines)
+    return openmetrics.parse(lines + b"# EOF\n") if media == "openmetrics" else text.parse(lines)

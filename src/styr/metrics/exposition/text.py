@@ -186,6 +186,7 @@ class TextParser:
             if text not in _TYPES:
                 raise self.error(f"invalid metric type {text[:50]!r}", at)
             family.type = self.kind = _TYPES[text]
+            self.result.marks.append((len(self.result.samples), name.decode(), self.kind))
             return
         try:
             family.help = unescape(text.decode(), _HELP_ESCAPE)
