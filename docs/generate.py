@@ -27,24 +27,34 @@ class Undocumented(Exception):
 
 
 def cli_page() -> str:
-    """docs/cli.md: every verb's own help."""
+    """docs/cli.md: every verb's own help, and its subcommands'."""
     parts = ["# Command line\n", NOTICE]
     with click.Context(styr, info_name="styr", terminal_width=100, max_content_width=100) as root:
         parts.append(f"```\n{styr.get_help(root)}\n```\n")
         for verb in VERBS:
             command: click.Command = importlib.import_module(f"styr.cli.{verb}").command
-            _check(verb, command)
-            with click.Context(command, info_name=f"styr {verb}", terminal_width=100, max_content_width=100) as context:
-                parts.append(f"## styr {verb}\n\n```\n{command.get_help(context)}\n```\n")
+            parts.extend(_verb(f"styr {verb}", command, 2))
     return "\n".join(parts)
 
 
-def _check(verb: str, command: click.Command) -> None:
+def _verb(name: str, command: click.Command, level: int) -> Iterator[str]:
+    """A section for a command and, below it, one for each of its subcommands."""
+    _check(name, command)
+    with click.Context(command, info_name=name, terminal_width=100, max_content_width=100) as context:
+        yield f"{'#' * level} {name}\n\n```\n{command.get_help(context)}\n```\n"
+        if isinstance(command, click.Group):
+            for child in command.list_commands(context):
+                found = command.get_command(context, child)
+                assert found is not None
+                yield from _verb(f"{name} {child}", found, level + 1)
+
+
+def _check(name: str, command: click.Command) -> None:
     if "Example:" not in (command.help or ""):
-        raise Undocumented(f"styr {verb}: its help has no example")
+        raise Undocumented(f"{name}: its help has no example")
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.help:
-            raise Undocumented(f"styr {verb}: {parameter.opts[-1]} has no help")
+            raise Undocumented(f"{name}: {parameter.opts[-1]} has no help")
 
 
 def kinds_page() -> str:

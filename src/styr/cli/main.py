@@ -21,6 +21,7 @@ VERBS: dict[str, str] = {
     "releases": "List the releases of an app.",
     "why": "Why a release was promoted or rolled back, recomputed.",
     "rollback": "Go back to the release before.",
+    "metrics": "Ask the metrics engine: queries, charts, targets, rules, data.",
     "demo": "See it all in two minutes: pushes, canaries, rollbacks, a crash.",
 }
 

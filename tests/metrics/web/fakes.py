@@ -20,10 +20,13 @@ from styr.metrics.model.matchers import Matcher
 from styr.metrics.model.samples import Exemplar, Metadata
 from styr.metrics.promql.ast import VectorSelector
 from styr.metrics.promql.parser import parse
+from styr.metrics.rules.groups import Group, Rule
+from styr.metrics.rules.running import RunningGroup
+from styr.metrics.scrape.status import ActiveTarget, DroppedTarget, TargetMetadata
 from styr.metrics.web.api import Api
 from styr.metrics.web.gate import Gate
 from styr.metrics.web.log import ActiveQueries, QueryLog
-from styr.metrics.web.parts import Alert, GroupView, HeadStats, Limits, Parts, Points, Result, RuleView, Status, Target
+from styr.metrics.web.parts import HeadStats, Limits, Parts, Points, Result, Status
 
 NOW = 1_700_000_000.5
 UP = make({"__name__": "up", "job": "api", "instance": "a:1"})
@@ -153,27 +156,21 @@ class FakeTargets:
     def pools(self) -> list[str]:
         return ["web", "api"]
 
-    def active(self) -> list[Target]:
-        about = {"up": Metadata("gauge", "Is it up?", ""), "go": Metadata("gauge", "", "seconds")}
+    def active(self) -> list[ActiveTarget]:
         labels = make({"job": "api", "instance": "a:1"})
-        return [
-            Target(
-                "api",
-                {"__address__": "a:1"},
-                labels,
-                "http://a:1/metrics",
-                "up",
-                "",
-                NOW,
-                0.25,
-                "15s",
-                "10s",
-                lambda: about,
-            )
-        ]
+        url = "http://a:1/metrics"
+        return [ActiveTarget({"__address__": "a:1"}, labels, "api", url, "up", "", NOW, 0.25, "15s", "10s")]
 
-    def dropped(self) -> list[Target]:
-        return [Target("web", {"__address__": "c:1"})]
+    def dropped(self) -> list[DroppedTarget]:
+        return [DroppedTarget({"__address__": "c:1"}, "web")]
+
+    def dropped_counts(self) -> dict[str, int]:
+        return {"web": 1, "api": 0}
+
+    def metadata(self) -> list[TargetMetadata]:
+        labels = make({"job": "api", "instance": "a:1"})
+        up, gc = Metadata("gauge", "Is it up?", ""), Metadata("gauge", "", "seconds")
+        return [TargetMetadata(labels, "up", up), TargetMetadata(labels, "go", gc)]
 
     def relabel_steps(self, pool: str, labels: Mapping[str, str], /) -> list[tuple[Any, Labels, bool]]:
         if pool != "api":
@@ -181,14 +178,25 @@ class FakeTargets:
         return [({"action": "keep"}, make(labels), True)]
 
 
+def rule_groups() -> list[RunningGroup]:
+    """One alert that fires, two recording rules, one of them broken."""
+    alerting = Rule("Down", "up == 0", True, 60_000, labels=make({"severity": "page"}))
+    recording = Rule("job:up:sum", "sum by (job) (up)", False)
+    groups = [
+        RunningGroup.of(Group("a.yml", "one", 15_000, (alerting, recording))),
+        RunningGroup.of(Group("b.yml", "two", 30_000, (recording,))),
+    ]
+    for group in groups:
+        group.last_evaluation = int(NOW * 1000)
+        for rule in group.rules:
+            rule.health, rule.last_evaluation = "ok", int(NOW * 1000)
+    groups[0].rules[1].fail("broken")
+    return groups
+
+
 class FakeRules:
-    def groups(self) -> list[GroupView]:
-        firing = Alert(make({"alertname": "Down", "job": "api"}), make({"summary": "it is"}), "firing", 0.25, NOW)
-        alerting = RuleView(
-            "Down", "up == 0", make({"severity": "page"}), "ok", True, "", 0.001, NOW, "firing", 60.0, 0.0, (), [firing]
-        )
-        recording = RuleView("job:up:sum", "sum by (job) (up)", (), "err", False, "broken")
-        return [GroupView("one", "a.yml", 15.0, [alerting, recording]), GroupView("two", "b.yml", 30.0, [recording])]
+    def __init__(self) -> None:
+        self.groups = rule_groups()
 
     def alertmanagers(self) -> tuple[list[str], list[str]]:
         return ["http://am:9093/api/v2/alerts"], []

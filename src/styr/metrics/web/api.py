@@ -26,7 +26,6 @@ from styr.metrics.web.write import Receivers
 
 log = Log("styr.metrics.web")
 
-PROTECTED = ("/api", "/federate", "/metrics")
 Endpoint = Callable[[Call], Awaitable[Response]]
 
 GET, POST, PUT = "GET", "POST", "PUT"
@@ -77,6 +76,11 @@ class Api:
         self._took = Histogram("styr_http_request_duration_seconds", "Time to answer.", ["handler"], registry=registry)
         running = Gauge("styr_queries_running", "Queries in worker threads.", registry=registry)
         running.set_function(lambda: gate.running)
+
+    def close(self) -> None:
+        """Takes no more queries, and ends the log."""
+        self.gate.close()
+        self._log.close()
 
     @property
     def ready(self) -> bool:

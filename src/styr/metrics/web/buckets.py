@@ -1,4 +1,5 @@
-"""The buckets of a native histogram with their bounds, in ascending order. Called by `json` and `federate`; pure."""
+"""The buckets of a native histogram with their bounds, in ascending order. Called by `json` and `federate`;
+calls PromQL's bounds. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from styr.metrics.model.histogram import CUSTOM_BUCKETS, Histogram, Span
+from styr.metrics.promql.histograms.bounds import exponential
 
 LEFT_OPEN, RIGHT_OPEN, CLOSED = 0, 1, 3
 """Which bound belongs to a bucket: the upper, the lower, both."""
@@ -24,24 +26,6 @@ def indexed(spans: Sequence[Span], counts: Sequence[float]) -> Iterator[tuple[in
             index += 1
 
 
-def bound(index: int, schema: int) -> float:
-    """The upper bound of bucket `index` of an exponential schema: 2**(index * 2**-schema), as Prometheus computes it, from a
-    table of 2**schema fractions and an exponent."""
-    if schema <= 0:
-        exponent = index << -schema
-        return (
-            math.inf if exponent > 1024 else (math.ldexp(1.0, exponent) if exponent < 1024 else 1.7976931348623157e308)
-        )
-    fraction, exponent = index & ((1 << schema) - 1), index >> schema
-    mantissa = 2.0 ** (fraction / (1 << schema)) / 2
-    if mantissa == 0.5 and exponent == 1024:
-        return 1.7976931348623157e308
-    try:
-        return math.ldexp(mantissa, exponent + 1)
-    except OverflowError:
-        return math.inf
-
-
 def buckets(found: Histogram) -> list[Bucket]:
     """Those that are not empty. With custom bounds, the first goes down to -Inf and the last up to +Inf."""
     if found.schema == CUSTOM_BUCKETS:
@@ -54,13 +38,13 @@ def buckets(found: Histogram) -> list[Bucket]:
         ]
     schema, zero = found.schema, found.zero_threshold
     negative = [
-        (RIGHT_OPEN, -bound(i, schema), min(-bound(i - 1, schema), -zero), count)
+        (RIGHT_OPEN, -exponential(i, schema), min(-exponential(i - 1, schema), -zero), count)
         for i, count in indexed(found.negative_spans, found.negative_buckets)
         if count
     ]
     middle = [(CLOSED, -zero, zero, found.zero_count)] if found.zero_count else []
     positive = [
-        (LEFT_OPEN, max(bound(i - 1, schema), zero), bound(i, schema), count)
+        (LEFT_OPEN, max(exponential(i - 1, schema), zero), exponential(i, schema), count)
         for i, count in indexed(found.positive_spans, found.positive_buckets)
         if count
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,11 +10,11 @@ from styr.kinds.transport import Response
 from styr.metrics.model.errors import BadData
 from styr.metrics.model.labels import get
 from styr.metrics.model.samples import Metadata
+from styr.metrics.scrape.status import ActiveTarget
 from styr.metrics.web import reply
 from styr.metrics.web.call import Call
 from styr.metrics.web.forms import invalid
 from styr.metrics.web.json import go_time
-from styr.metrics.web.parts import Target
 
 
 def entry(found: Metadata) -> dict[str, str]:
@@ -27,20 +26,15 @@ async def metadata(call: Call) -> Response:
     limit, each = call.form.number("limit", -1), call.form.number("limit_per_metric", -1)
     wanted = call.form.text("metric")
     found: dict[str, list[Metadata]] = {}
-    sources = [target.metadata() for target in call.targets.active()] if call.parts.targets else []
-    for families in (*sources, call.admin.metadata()):
-        for family, about in _wanted(families, wanted):
-            known = found.setdefault(family, [])
-            if about not in known and not 0 < each <= len(known):
-                known.append(about)
+    scraped = [(row.family, row.metadata) for row in call.targets.metadata()] if call.parts.targets else []
+    for family, about in (*scraped, *call.admin.metadata().items()):
+        if wanted not in ("", family):
+            continue
+        known = found.setdefault(family, [])
+        if about not in known and not 0 < each <= len(known):
+            known.append(about)
     names = list(found)[:limit] if limit >= 0 else list(found)
     return reply.data({name: [entry(about) for about in found[name]] for name in names})
-
-
-def _wanted(families: Mapping[str, Metadata], wanted: str) -> list[tuple[str, Metadata]]:
-    if not wanted:
-        return list(families.items())
-    return [(wanted, families[wanted])] if wanted in families else []
 
 
 async def targets(call: Call) -> Response:
@@ -53,25 +47,25 @@ async def targets(call: Call) -> Response:
     if state in ("", "any", "active"):
         active.extend(_active(each) for each in source.active() if pool in ("", each.pool))
     if state in ("", "any", "dropped"):
-        counts = dict.fromkeys(source.pools(), 0)
-        for each in source.dropped():
-            counts[each.pool] = counts.get(each.pool, 0) + 1
-            if pool in ("", each.pool):
-                dropped.append({"discoveredLabels": dict(each.discovered), "scrapePool": each.pool})
-        out["droppedTargetCounts"] = counts
+        dropped.extend(
+            {"discoveredLabels": dict(each.discovered_labels), "scrapePool": each.pool}
+            for each in source.dropped()
+            if pool in ("", each.pool)
+        )
+        out["droppedTargetCounts"] = dict(source.dropped_counts())
     return reply.data(out)
 
 
-def _active(target: Target) -> dict[str, Any]:
+def _active(target: ActiveTarget) -> dict[str, Any]:
     return {
-        "discoveredLabels": dict(sorted(target.discovered.items())),
+        "discoveredLabels": dict(sorted(target.discovered_labels.items())),
         "labels": dict(target.labels),
         "scrapePool": target.pool,
         "scrapeUrl": target.url,
         "globalUrl": target.url,
         "lastError": target.last_error,
         "lastScrape": go_time(target.last_scrape),
-        "lastScrapeDuration": target.last_seconds,
+        "lastScrapeDuration": target.duration,
         "health": target.health,
         "scrapeInterval": target.interval,
         "scrapeTimeout": target.timeout,
@@ -87,14 +81,13 @@ async def targets_metadata(call: Call) -> Response:
     except BadData as error:
         raise invalid("match_target", str(error)) from None
     rows: list[dict[str, Any]] = []
-    for target in call.targets.active():
+    for row in call.targets.metadata():
         if 0 <= limit <= len(rows):
             break
-        if any(not matcher.matches(get(target.labels, matcher.name)) for matcher in matchers):
-            continue
-        for family, about in _wanted(target.metadata(), wanted):
-            name = {} if wanted else {"metric": family}
-            rows.append({"target": dict(target.labels), **name, **entry(about)})
+        fits = all(matcher.matches(get(row.labels, matcher.name)) for matcher in matchers)
+        if fits and wanted in ("", row.family):
+            name = {} if wanted else {"metric": row.family}
+            rows.append({"target": dict(row.labels), **name, **entry(row.metadata)})
     return reply.data(rows)
 
 

@@ -22,6 +22,8 @@ from styr.metrics.model.histogram import Histogram
 from styr.metrics.model.labels import Labels
 from styr.metrics.model.matchers import Matcher
 from styr.metrics.model.samples import Appender, Exemplar, Metadata, Querier, Times, Values
+from styr.metrics.rules.running import RunningGroup
+from styr.metrics.scrape.status import ActiveTarget, DroppedTarget, TargetMetadata
 
 
 @dataclass(slots=True)
@@ -77,79 +79,28 @@ class Engine(Protocol):
         """Of a series selector. Raises ParseError."""
 
 
-@dataclass(slots=True)
-class Target:
-    """One target as `targets` shows it. `last_scrape` in seconds since 1970, 0 for never; durations as Prometheus writes
-    them."""
-
-    pool: str
-    discovered: Mapping[str, str]
-    labels: Labels = ()
-    url: str = ""
-    health: str = "unknown"
-    last_error: str = ""
-    last_scrape: float = 0.0
-    last_seconds: float = 0.0
-    interval: str = ""
-    timeout: str = ""
-    metadata: Callable[[], Mapping[str, Metadata]] = dict
-
-
 class Targets(Protocol):
+    """What is scraped. Lists are sorted by pool."""
+
     def pools(self) -> Sequence[str]: ...
 
-    def active(self) -> Sequence[Target]: ...
+    def active(self) -> Sequence[ActiveTarget]: ...
 
-    def dropped(self) -> Sequence[Target]: ...
+    def dropped(self) -> Sequence[DroppedTarget]: ...
+
+    def dropped_counts(self) -> Mapping[str, int]:
+        """By pool; not all that were dropped are kept."""
+
+    def metadata(self) -> Sequence[TargetMetadata]: ...
 
     def relabel_steps(self, pool: str, labels: Mapping[str, str], /) -> list[tuple[Any, Labels, bool]]:
         """(rule as its YAML has it, labels after it, kept). Raises BadData for an unknown pool."""
 
 
-@dataclass(slots=True)
-class Alert:
-    """`active_at`, `keep_firing_since` in seconds since 1970, 0 for never."""
-
-    labels: Labels
-    annotations: Labels
-    state: str
-    value: float
-    active_at: float = 0.0
-    keep_firing_since: float = 0.0
-
-
-@dataclass(slots=True)
-class RuleView:
-    """One rule; durations and `last_evaluation` in seconds."""
-
-    name: str
-    query: str
-    labels: Labels
-    health: str
-    alerting: bool
-    last_error: str = ""
-    evaluation_seconds: float = 0.0
-    last_evaluation: float = 0.0
-    state: str = ""
-    hold: float = 0.0
-    keep_firing: float = 0.0
-    annotations: Labels = ()
-    alerts: Sequence[Alert] = ()
-
-
-@dataclass(slots=True)
-class GroupView:
-    name: str
-    file: str
-    interval: float
-    rules: Sequence[RuleView]
-    limit: int = 0
-    evaluation_seconds: float = 0.0
-    last_evaluation: float = 0.0
-
-
 class Rules(Protocol):
-    def groups(self) -> Sequence[GroupView]: ...
+    @property
+    def groups(self) -> Sequence[RunningGroup]:
+        """By file and name."""
 
     def alertmanagers(self) -> tuple[Sequence[str], Sequence[str]]:
         """URLs: (active, dropped)."""

@@ -1,0 +1,262 @@
+"""The metrics engine put together: storage, PromQL, scraping, rules, HTTP API. Called by `process`, once, in a thread where
+it may block; everything heavy is imported from here.
+
+    engine = open_engine(options, clock, random)     # reads the data directory: seconds
+    await engine.run()                               # until cancelled: scrapes, evaluates, maintains
+    await engine.close()
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import prometheus_client
+from prometheus_client import CollectorRegistry
+
+from styr.kit.clock import Clock
+from styr.kit.log import Log
+from styr.metrics import selfmetrics
+from styr.metrics.config import Config, load
+from styr.metrics.jobs import Jobs
+from styr.metrics.kernels import jit
+from styr.metrics.model.errors import BadData
+from styr.metrics.options import Options
+from styr.metrics.promql import engine as promql
+from styr.metrics.promql.features import DEFAULT, EXPERIMENTAL
+from styr.metrics.remote.otlp import OtlpReceiver
+from styr.metrics.remote.read import RemoteRead
+from styr.metrics.remote.write import WriteReceiver
+from styr.metrics.rules import evaluation
+from styr.metrics.rules.evaluate import Vector
+from styr.metrics.rules.groups import Group
+from styr.metrics.rules.manager import Manager
+from styr.metrics.rules.running import RunningGroup
+from styr.metrics.rules.workers import threads
+from styr.metrics.scrape.pool import Pool
+from styr.metrics.storage.db import Database, Settings
+from styr.metrics.storage.head import HeadSettings
+from styr.metrics.warm import warm_all
+from styr.metrics.web.api import Api
+from styr.metrics.web.engine import PromqlEngine
+from styr.metrics.web.gate import Gate
+from styr.metrics.web.log import ActiveQueries, QueryLog
+from styr.metrics.web.parts import Parts, Status
+from styr.metrics.web.scraping import ScrapeTargets
+from styr.metrics.web.storage import DatabaseAdmin
+from styr.metrics.web.write import Receivers
+
+log = Log("styr.metrics.process")
+
+MAINTENANCE = 60.0
+"""Seconds between rounds of compaction, retention and checkpoints."""
+RULE_THREADS = 4
+WATCH_AGAIN = 5.0
+"""Seconds before Kubernetes is asked again."""
+
+
+class Rules:
+    """`parts.Rules` over the manager."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+
+    @property
+    def groups(self) -> Sequence[RunningGroup]:
+        return self._manager.groups
+
+    def alertmanagers(self) -> tuple[Sequence[str], Sequence[str]]:
+        return [], []
+
+
+def evaluate(engine: promql.Engine) -> Callable[[Any, int], Vector]:
+    """What rules ask: `rules.evaluate.Evaluate`."""
+
+    def run(expr: Any, t: int, /) -> Vector:
+        found = engine.instant(expr, t)
+        if found.kind == "scalar":
+            return [((), float(found.values[0]))]
+        if found.kind != "vector" or found.matrix is None:
+            raise BadData(f"rule result is a {found.kind}, not a vector or scalar")
+        matrix = found.matrix
+        values = matrix.v[:, 0].tolist()
+        return [
+            (labels, matrix.histograms[row][0] if row in matrix.histograms else values[row])
+            for row, labels in enumerate(matrix.frame.all_labels())
+            if matrix.ok[row, 0]
+        ]
+
+    return run
+
+
+def read_config(options: Options) -> Config:
+    """Raises BadData, OSError."""
+    return load(options.config) if options.config else Config()
+
+
+def parts_of(options: Options, clock: Clock) -> Parts:
+    """Without anything that needs the storage: the API answers 503 then."""
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    prometheus_client.ProcessCollector(registry=registry)
+    prometheus_client.PlatformCollector(registry=registry)
+    prometheus_client.GCCollector(registry=registry)
+    status = Status(clock.time(), flags=options.flags(), retention=options.kept())
+    return Parts(clock, registry, status, data_dir=options.data_dir)
+
+
+def api_of(parts: Parts, options: Options) -> Api:
+    """The handler; must be made on the event loop."""
+    gate = Gate(parts.clock, concurrency=options.query_concurrency, timeout=options.query_timeout)
+    options.data_dir.mkdir(parents=True, exist_ok=True)
+    active = ActiveQueries(options.data_dir / "queries.active", options.query_concurrency)
+    return Api(parts, gate, QueryLog(parts.clock, active, options.query_log))
+
+
+class Engine:
+    """Everything that runs while the process does."""
+
+    def __init__(self, options: Options, config: Config, database: Database, clock: Clock, random: Random) -> None:
+        self.options, self.config, self.database = options, config, database
+        self._clock, self._random = clock, random
+        settings = promql.Settings(
+            features=EXPERIMENTAL if options.experimental else DEFAULT,
+            most_samples=options.query_samples,
+            timeout=options.query_timeout,
+            evaluation_interval=config.interval,
+        )
+        self.promql = promql.Engine(database.querier, settings, clock=clock.monotonic)
+        self._threads = ThreadPoolExecutor(RULE_THREADS, thread_name_prefix="rules")
+        self.rules = Manager(
+            evaluation.Engine(
+                evaluate(self.promql),
+                database.appender,
+                clock,
+                run=threads(self._threads),
+                querier=database.querier,
+                external_labels=config.external_labels,
+                external_url=options.external_url or f"http://{options.host}:{options.port}",
+            )
+        )
+        self.pool = Pool(database.appender, clock, seed=random.getrandbits(32))
+        self.targets = ScrapeTargets(self.pool)
+        self.jobs = Jobs(self.pool, self.targets, clock, config.jobs)
+        self._from_files: Sequence[Group] = config.groups
+        self._from_objects: Sequence[Group] = ()
+
+    def install(self, api: Api) -> None:
+        """The API answers from now on."""
+        parts, database = api.parts, self.database
+        parts.engine = PromqlEngine(self.promql, self._clock, str, str)
+        parts.appender, parts.admin = database.appender, DatabaseAdmin(database, self._clock, self._random)
+        parts.rules, parts.targets = Rules(self.rules), self.targets
+        status = parts.status
+        status.external_labels = dict(self.config.external_labels)
+        status.config_loaded, status.config = self._clock.time(), lambda: self.config.text
+        selfmetrics.register(parts.registry, database, self.rules, self.pool.counters)
+        api.receivers = Receivers(
+            WriteReceiver(database.appender, self._clock, self._random),
+            OtlpReceiver(database.appender, self._clock, self.config.otlp),
+            RemoteRead(status.external_labels),
+        )
+        parts.querier = database.querier()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self.jobs.apply()
+        await self.rules.apply(self._from_files)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.pool.run())
+            group.create_task(self._maintain())
+            if self.options.kubeconfig is not None:
+                group.create_task(self._watch(self.options.kubeconfig))
+
+    async def _maintain(self) -> None:
+        while True:
+            await self._clock.sleep(MAINTENANCE)
+            try:
+                done = await self.database.maintain()
+            except Exception as error:
+                log.error("maintenance failed, and will be tried again", error)
+                continue
+            for problem in done.problems:
+                log.warning("maintenance is held up", cause=problem)
+            if done.written or done.removed:
+                log.info(
+                    "maintained", written=len(done.written), removed=len(done.removed), compacted=len(done.compacted)
+                )
+
+    async def _watch(self, kubeconfig: Path) -> None:
+        """Jobs, targets and rules that a Kubernetes API has. What goes wrong is logged and tried again: what is known goes
+        on."""
+        from styr.client.client import Client
+        from styr.client.transport import HttpsTransport
+        from styr.metrics.cluster import Cluster
+
+        while True:
+            try:
+                transport = HttpsTransport.from_kubeconfig(kubeconfig)
+                cluster = Cluster(
+                    Client(transport, user_agent="styr-metrics"),
+                    self._clock,
+                    self._random,
+                    apply_jobs=self.jobs.apply_objects,
+                    apply_rules=self.apply_objects,
+                    parse=self.promql.parse,
+                    interval=self.config.interval,
+                )
+                self.jobs.kubernetes = cluster.discovery
+                self.jobs.apply()
+                await cluster.run()
+            except Exception as error:
+                log.error("watching Kubernetes failed, and will be tried again", error, kubeconfig=kubeconfig)
+            await self._clock.sleep(WATCH_AGAIN)
+
+    async def apply_objects(self, groups: Sequence[Group]) -> None:
+        """Rules that Kubernetes objects amount to, beside those of files."""
+        self._from_objects = groups
+        await self.rules.apply([*self._from_files, *self._from_objects])
+
+    async def close(self) -> None:
+        """Everything appended is in files that Prometheus reads. Raises StorageError when the disk refuses."""
+        await self.rules.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self.database.close)
+
+
+def open_engine(options: Options, clock: Clock, random: Random) -> Engine:
+    """Reads configuration and data directory. Raises MetricsError, OSError."""
+    config = read_config(options)
+    head = HeadSettings(out_of_order_window=options.out_of_order_window or config.out_of_order_window)
+    settings = Settings(head, options.retention, options.retention_size)
+    database = Database.open(options.data_dir, clock, settings, random)
+    for problem in database.problems:
+        log.warning("found in the data directory", problem=problem)
+    found = database.recovered
+    log.info(
+        "the data directory is read",
+        series=found.series,
+        chunks=found.chunks,
+        blocks=len(database.blocks),
+        seconds=f"{found.seconds:.2f}",
+    )
+    return Engine(options, config, database, clock, random)
+
+
+def compile_kernels() -> None:
+    """At the very first start: everything that has not been needed yet, with progress in the log. Blocks; for a thread."""
+    if jit.is_compiled():
+        return
+    told = 0
+
+    def tell(name: str, done: int, total: int) -> None:
+        nonlocal told
+        if done >= told:
+            told = done + max(1, total // 10)
+            log.info("compiling kernels", kernel=name, done=done, of=total, cache=jit.cache_root())
+
+    log.info("kernels are ready", count=warm_all(tell))

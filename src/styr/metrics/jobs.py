@@ -1,0 +1,48 @@
+"""Scrape jobs from files and from Kubernetes objects together, each with its discoveries. Called by `assemble`; calls the
+pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from styr.kit.clock import Clock
+from styr.kit.log import Log
+from styr.metrics.model.errors import BadData
+from styr.metrics.scrape.config import ScrapeConfig
+from styr.metrics.scrape.discovery import Discovery, Static
+from styr.metrics.scrape.pool import Pool
+from styr.metrics.web.scraping import ScrapeTargets
+
+log = Log("styr.metrics.process")
+
+
+class Jobs:
+    """`kubernetes` makes the discovery of one kubernetes_sd_config, and raises BadData for one it does not understand."""
+
+    def __init__(self, pool: Pool, targets: ScrapeTargets, clock: Clock, from_files: Sequence[ScrapeConfig]) -> None:
+        self._pool, self._targets, self._clock = pool, targets, clock
+        self._from_files = from_files
+        self._from_objects: Sequence[ScrapeConfig] = ()
+        self.kubernetes: Callable[[str], Discovery] | None = None
+
+    def apply(self) -> None:
+        """Everything there is now. A file's job wins over an object's of the same name."""
+        named = {config.job: config for config in (*self._from_objects, *self._from_files)}
+        self._targets.rules = {name: config.relabel for name, config in named.items()}
+        self._pool.apply([(config, self._discoveries(config)) for config in named.values()])
+
+    def apply_objects(self, configs: Sequence[ScrapeConfig]) -> None:
+        """The jobs that Kubernetes objects amount to."""
+        self._from_objects = configs
+        self.apply()
+
+    def _discoveries(self, config: ScrapeConfig) -> list[Discovery]:
+        found: list[Discovery] = [Static(config.static)] if config.static else []
+        for text in config.kubernetes_sd:
+            try:
+                if self.kubernetes is None:
+                    raise BadData("there is no --kubeconfig to ask a Kubernetes API with")
+                found.append(self.kubernetes(text))
+            except BadData as error:
+                log.error("discovery is left out", job=config.job, cause=error)
+        return found
