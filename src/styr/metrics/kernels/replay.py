@@ -31,9 +31,9 @@ from styr.metrics.kernels.wal import decode_row
 Ints = NDArray[np.int64]
 Slots = NDArray[np.int32]
 
-AT, COLUMNS, READY = range(3)
-"""Columns of `layouts`: where its columns begin in `slots` and `last`, how many it has, and whether a whole row has been
-read."""
+AT, COLUMNS, READY, CLOSED = range(4)
+"""Columns of `layouts`: where its columns begin in `slots` and `last`, how many it has, whether a whole row has been read, and
+the time until which all its series have their samples in closed chunks."""
 RECORD, INSIDE, SKIPPED = range(3)
 """Fields of `progress`: the next record; 1 when its row is decoded already; rows that made no sense."""
 OPEN_HEADER = 7 * 8
@@ -80,6 +80,9 @@ def replay_rows(
             layouts[number, READY] = good
             if not good:
                 progress[SKIPPED] += 1
+                progress[RECORD] += 1
+                continue
+            if t[0] <= layouts[number, CLOSED]:
                 progress[RECORD] += 1
                 continue
             progress[INSIDE] = 1

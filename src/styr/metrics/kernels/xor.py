@@ -196,21 +196,22 @@ def _read_time(data: Bytes, bit: Int, word: Int, limit: Int) -> tuple[Int, Int]:
 
 
 @kernel()
-def _read_value(data: Bytes, bit: Int, leading: Int, trailing: Int, limit: Int) -> tuple[Int, Int, Int, Int]:
-    """(XOR, next bit, leading, trailing) of a value whose first bit, a 1, is at `bit`; next bit -1 when it is cut off."""
-    word = peek(data, bit)
+def _read_value(data: Bytes, bit: Int, word: Int, leading: Int, trailing: Int, limit: Int) -> tuple[Int, Int, Int, Int]:
+    """(XOR, next bit, leading, trailing) of a value whose first bit, a 1, is at `bit`; next bit -1 when it is cut off. `word`
+    is at least 62 bits from there on."""
     if (word >> np.uint64(62)) & np.uint64(1):
         leading = np.int64((word >> np.uint64(57)) & np.uint64(31))
         width = (np.int64((word >> np.uint64(51)) - np.uint64(1)) & 63) + 1
         trailing = 64 - leading - width
-        bit += 13
+        prefix = 13
     else:
         width = 64 - leading - trailing
-        bit += 2
-    if trailing < 0 or width <= 0 or bit + width > limit:
+        prefix = 2
+    if trailing < 0 or width <= 0 or bit + prefix + width > limit:
         return np.int64(0), -1, leading, trailing
-    raw = peek(data, bit) >> np.uint64(64 - width)
-    return np.int64(raw << np.uint64(trailing)), bit + width, leading, trailing
+    rest = word << np.uint64(prefix) if prefix + width <= 62 else peek(data, bit + prefix)
+    raw = rest >> np.uint64(64 - width)
+    return np.int64(raw << np.uint64(trailing)), bit + prefix + width, leading, trailing
 
 
 @kernel()
@@ -235,11 +236,24 @@ def _decode(data: Bytes, start: Int, end: Int, t: Ints, v: Ints, at: Int) -> Int
     if byte < 0:
         return -1
     bit, leading, trailing = byte * 8, 0, 0
-    for i in range(at + 1, at + count):
+    i, behind, second = at + 1, at + count, True
+    while i < behind:
         if bit >= limit:
             return -1
         word = peek(data, bit)
-        if i > at + 1:
+        if not second:
+            run = min(clz(word) >> 1, behind - i, (limit - bit) >> 1)
+            for _ in range(run):  # Samples with the step and the value of the one before: two zero bits each.
+                now += delta
+                t[i], v[i] = now, value
+                i += 1
+            bit += 2 * run
+            if i >= behind:
+                break
+            if bit >= limit:
+                return -1
+            if run:
+                word = peek(data, bit)
             if word >> np.uint64(63):
                 change, bit = _read_time(data, bit, word, limit)
                 if bit < 0 or bit >= limit:
@@ -249,15 +263,17 @@ def _decode(data: Bytes, start: Int, end: Int, t: Ints, v: Ints, at: Int) -> Int
             else:
                 bit += 1
                 word <<= np.uint64(1)
+        second = False
         now += delta
         if word >> np.uint64(63):
-            xor, bit, leading, trailing = _read_value(data, bit, leading, trailing, limit)
+            xor, bit, leading, trailing = _read_value(data, bit, word, leading, trailing, limit)
             if bit < 0:
                 return -1
             value ^= xor
         else:
             bit += 1
         t[i], v[i] = now, value
+        i += 1
     if bit > limit:
         return -1
     return count

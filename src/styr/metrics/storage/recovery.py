@@ -25,6 +25,7 @@ from styr.metrics.storage import records
 from styr.metrics.storage.arrays import grown
 from styr.metrics.storage.head import Head
 from styr.metrics.storage.headchunks import Scanned
+from styr.metrics.storage.headstate import LATE
 from styr.metrics.storage.oo import Closed, Late
 from styr.metrics.storage.seriesreplay import SeriesReader
 from styr.metrics.storage.wal import Records, history, read_segment, segments, truncate_after
@@ -68,7 +69,7 @@ class _Replay:
         self._chunks = np.ascontiguousarray(scanned.chunks[order])
         self._files = scanned.files[order]
         self._series = SeriesReader(head.registry)
-        self._layouts: Ints = np.full((64, 3), -1, np.int64)
+        self._layouts: Ints = np.full((64, 4), -1, np.int64)
         self._slots: Slots = np.zeros(1 << 16, np.int32)
         self._last: Ints = np.zeros(1 << 16, np.int64)
         self._used = 0
@@ -124,7 +125,8 @@ class _Replay:
             return
         refs, slots, new = self._series.read(found, which)
         self._state.add_slots(slots[new])
-        self._attach(np.unique(refs))
+        refs.sort()
+        self._attach(refs[np.flatnonzero(np.diff(refs, prepend=refs[0] - 1))])
 
     def _attach(self, refs: Ints) -> None:
         """Closed chunks of series that the log has just named."""
@@ -169,8 +171,10 @@ class _Replay:
         self._layouts[known:] = -1
         behind = self._used + columns
         self._slots, self._last = grown(self._slots, behind, self._used), grown(self._last, behind, self._used)
-        self._slots[self._used : behind] = self._head.registry.slots_of(refs)
-        self._layouts[number] = self._used, columns, 0
+        slots = self._head.registry.slots_of(refs)
+        self._slots[self._used : behind] = slots
+        newest = self._state.rows[slots[slots >= 0], headkernels.LAST_T]
+        self._layouts[number] = self._used, columns, 0, newest.min(initial=LATE) if len(newest) else headkernels.NEVER
         self._used = behind
 
     def _samples(self, data: NDArray[np.uint8], start: int, end: int) -> None:
