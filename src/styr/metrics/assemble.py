@@ -207,6 +207,7 @@ class Engine:
                     apply_jobs=self.jobs.apply_objects,
                     apply_rules=self.apply_objects,
                     parse=self.promql.parse,
+                    defaults=self.config.defaults,
                     interval=self.config.interval,
                 )
                 self.jobs.kubernetes = cluster.discovery

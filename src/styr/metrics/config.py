@@ -35,7 +35,8 @@ REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`interval` (ms) is that of rule groups that name none, `alerting` the section as it stands."""
+    """`interval` (ms) is that of rule groups that name none, `defaults` what `global` says of scraping, for jobs that come from
+    elsewhere; `alerting` is the section as it stands."""
 
     jobs: tuple[ScrapeConfig, ...] = ()
     groups: tuple[Group, ...] = ()
@@ -46,6 +47,7 @@ class Config:
     out_of_order_window: int = 0
     alerting: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
+    defaults: ScrapeConfig | None = None
 
 
 def load(path: Path) -> Config:
@@ -81,6 +83,7 @@ def read(document: Any, base: Path, text: str = "") -> Config:
         read_duration(tsdb.get("out_of_order_time_window", 0), "storage.tsdb.out_of_order_time_window"),
         _map(top.get("alerting"), "alerting"),
         text,
+        parse_config({"global": common, "scrape_configs": [{"job_name": "any"}]})[0],
     )
 
 

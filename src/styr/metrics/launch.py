@@ -37,6 +37,8 @@ log = Log("styr.metrics.launch")
 GRACE = 20.0
 """Seconds for it to end after SIGTERM: it closes its files. Then SIGKILL, which loses nothing acknowledged."""
 LOG_LIMIT = 10 << 20
+INTERVAL = "15s"
+"""Between two scrapes, and between two evaluations of rules, where nothing else is said."""
 HEALTHY = 60.0
 """Seconds of life after which the next restart waits little again."""
 PROGRAM = (sys.executable, "-m", "styr.metrics.process")
@@ -74,6 +76,7 @@ def self_targets(settings: Settings) -> dict[str, Any]:
         "static_configs": [{"targets": [f"127.0.0.1:{settings.port}"]}],
     }
     return {
+        "global": {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL},
         "scrape_configs": [
             {"job_name": "styr", **api},
             {"job_name": "envoy", "metrics_path": "/metrics/envoy", **api},
