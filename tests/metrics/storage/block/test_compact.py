@@ -13,15 +13,18 @@ from styr.metrics.model.histogram import Histogram
 from styr.metrics.model.labels import make
 from styr.metrics.storage.block import catalog, compact
 from styr.metrics.storage.block.block import Block
+from styr.metrics.storage.block.merge import merge
 from styr.metrics.storage.block.verify import verify
 from tests.metrics.storage.block.support import (
     RANGE,
     Data,
+    chunk_set,
     content,
     dump,
     make_block,
     name,
     numbers,
+    read,
     shifted,
     small,
     union,
@@ -81,6 +84,27 @@ def _counts(block: Block) -> list[int]:
         int(chunks.segments[int(s)][int(p)]) << 8 | int(chunks.segments[int(s)][int(p) + 1])
         for s, p in zip(chunks.segment, chunks.position, strict=True)
     ]
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, RANGE), (1_000_000, 2_000_000), (14_999, 15_003), (-9, -1), (5, 5), (9e6, 10e6)]
+)
+def test_only_some_time_is_taken(tmp_path: Path, low: float, high: float) -> None:
+    low, high = int(low), int(high)
+    data = small(6)
+    other: Data = {labels: [(t + 7, v) for t, v in samples[::3]] for labels, samples in data.items()}
+    sets = [chunk_set(data, 50), chunk_set(other, 7)]
+    for chosen, want in ((sets, union(data, other)), (sets[:1], union(data))):
+        found = read(merge(chosen, low, high))
+        inside = {labels: [each for each in samples if low <= each[0] <= high] for labels, samples in want.items()}
+        assert {k: list(v) for k, v in found.items()} == {
+            labels: samples for labels, samples in inside.items() if samples
+        }
+
+
+def test_nothing_of_nothing() -> None:
+    assert merge([chunk_set({})]).frame.size == 0
+    assert merge([chunk_set({}), chunk_set({})]).frame.size == 0
 
 
 def test_the_same_block_twice_is_itself(tmp_path: Path) -> None:

@@ -161,6 +161,14 @@ def test_known_blocks_are_taken_over_and_corrupt_ones_told_of(tmp_path: Path) ->
     assert [block.meta.ulid for block in again.blocks] == [name(0), name(2)]
 
 
+def test_who_only_looks_changes_nothing(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    compact.compact(tmp_path, catalog.load(tmp_path).blocks, name(60))
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert [block.meta.ulid for block in catalog.load(tmp_path, look=True).blocks] == [name(60)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
 def test_a_corrupt_parent_of_a_good_block_is_removed(tmp_path: Path) -> None:
     prepare(tmp_path)
     compact.compact(tmp_path, catalog.load(tmp_path).blocks, name(60))

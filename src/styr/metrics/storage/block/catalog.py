@@ -53,9 +53,10 @@ def superseded(metas: Iterable[Meta]) -> set[str]:
     return gone
 
 
-def load(root: Path, known: Mapping[str, Block] | None = None) -> Loaded:
+def load(root: Path, known: Mapping[str, Block] | None = None, *, look: bool = False) -> Loaded:
     """Opens the blocks under `root`, except those in `known` (by name), which are taken over. Removes those that are
-    superseded. Raises StorageError; a block that is corrupt is told of in the result."""
+    superseded, or only passes them over to `look` into a directory that is another's. Raises StorageError; a block that is
+    corrupt is told of in the result."""
     loaded = Loaded([], {})
     with files.reported(f"open the blocks in {root}"):
         found: dict[str, Block | Meta] = {}
@@ -68,7 +69,8 @@ def load(root: Path, known: Mapping[str, Block] | None = None) -> Loaded:
         gone = superseded(metas)
         for name in [*found, *loaded.corrupt]:
             if name in gone:
-                remove(root, name)
+                if not look:
+                    remove(root, name)
                 loaded.corrupt.pop(name, None)
         for name, each in found.items():
             if name not in gone:

@@ -15,32 +15,38 @@ from numpy.typing import NDArray
 from styr.metrics.kernels.order import number_rows, order_rows
 from styr.metrics.kernels.rewrite import find_clusters
 from styr.metrics.model.frame import LabelFrame, Symbols
-from styr.metrics.storage.block.rewrite import Chunks, rewrite
+from styr.metrics.storage.block.index import FIRST, LAST
+from styr.metrics.storage.block.rewrite import Chunks, Cuts, rewrite
 from styr.metrics.storage.chunkset import ChunkSet
 
 Ids = NDArray[np.int32]
 Ints = NDArray[np.int64]
 
 
-def merge(sets: Sequence[ChunkSet]) -> ChunkSet:
-    """The union. Series whose samples are all deleted are not in it. Raises Corrupt when a chunk that has to be decoded cannot
-    be."""
-    frame, series_of = _union([each.frame for each in sets])
+def merge(sets: Sequence[ChunkSet], start: int = FIRST, end: int = LAST) -> ChunkSet:
+    """The union, of the samples of `start .. end` (inclusive). Series without samples are not in it. Raises Corrupt when a
+    chunk that has to be decoded cannot be."""
+    if len(sets) == 1:
+        frame, series_of = sets[0].frame, [np.arange(sets[0].frame.size)]
+    else:
+        frame, series_of = _union([each.frame for each in sets])
     segments = [segment for each in sets for segment in each.segments]
-    parts, base = [], 0
-    for number, (each, series) in enumerate(zip(sets, series_of, strict=True)):
-        parts.append(_chunks(each, series, number, base))
+    parts, ranges, base, number = [], [], 0, 0
+    for source, (each, series) in enumerate(zip(sets, series_of, strict=True)):
+        parts.append(_chunks(each, series, source, base, number))
+        ranges.append(_deleted(each, number))
         base += len(each.segments)
-    chunks = Chunks.join(parts).take_sorted()
+        number += len(each.length)
+    chunks = Chunks.join(parts)
+    cuts = Cuts.of(chunks, [*ranges, _outside(chunks, start, end)])
+    chunks = chunks.take(np.flatnonzero(~cuts.gone)).take_sorted()
     first = np.zeros(len(chunks.series), np.bool_)
     find_clusters(chunks.series, chunks.mint, chunks.maxt, first)
     cluster = np.cumsum(first) - 1
-    starts = np.flatnonzero(first)
-    sizes = np.diff(np.append(starts, len(first)))
-    touched = (sizes > 1) | (np.add.reduceat(chunks.cuts, starts) > 0 if len(starts) else np.zeros(0, np.bool_))
+    touched = np.bincount(cluster, cuts.touched[chunks.number]) + (np.bincount(cluster) > 1) > 0
     again = touched[cluster]
     if again.any():
-        made, fresh = rewrite(chunks.take(np.flatnonzero(again)), cluster[again], sets, segments)
+        made, fresh = rewrite(chunks.take(np.flatnonzero(again)), cluster[again], cuts, segments)
         for segment, part in zip(fresh, made, strict=True):
             part.segment[:] = len(segments)
             segments.append(segment)
@@ -90,28 +96,35 @@ def _union(frames: Sequence[LabelFrame]) -> tuple[LabelFrame, list[Ints]]:
     return LabelFrame(symbols, count, columns), rows
 
 
-def _chunks(each: ChunkSet, series: Ints, source: int, base: int) -> Chunks:
-    """The chunks of one set, without those that are deleted whole; `cuts` is set where a part is."""
-    counts = np.diff(each.offsets)
-    row = np.repeat(np.arange(each.frame.size), counts)
-    cuts = np.zeros(len(row), np.bool_)
-    keep = np.ones(len(row), np.bool_)
-    for number, ranges in each.deleted.items():
-        span = slice(int(each.offsets[number]), int(each.offsets[number + 1]))
-        mint, maxt = each.mint[span], each.maxt[span]
-        for low, high in ranges:
-            keep[span] &= ~((low <= mint) & (maxt <= high))
-            cuts[span] |= (low <= maxt) & (mint <= high)
-    chunks = Chunks(
-        series[row],
-        np.full(len(row), source, np.int32),
-        row,
+def _chunks(each: ChunkSet, series: Ints, source: int, base: int, number: int) -> Chunks:
+    """The chunks of one set; they are numbered from `number` on."""
+    count = len(each.length)
+    return Chunks(
+        np.repeat(series, np.diff(each.offsets)),
+        np.full(count, source, np.int32),
+        np.arange(number, number + count),
         each.segment + np.int32(base),
         each.position,
         each.length,
         each.encoding,
         each.mint,
         each.maxt,
-        cuts,
     )
-    return chunks if keep.all() else chunks.take(np.flatnonzero(keep))
+
+
+def _deleted(each: ChunkSet, number: int) -> Ints:
+    """Rows (chunk, first time, last time): each range that is deleted, for each chunk of its series."""
+    ranges = [(row, low, high) for row, own in each.deleted.items() for low, high in own]
+    rows, lows, highs = np.array(ranges, np.int64).reshape(-1, 3).T
+    counts = np.diff(each.offsets)[rows]
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    chunk = np.repeat(each.offsets[:-1][rows], counts) + within + number
+    return np.stack([chunk, np.repeat(lows, counts), np.repeat(highs, counts)], axis=1)
+
+
+def _outside(chunks: Chunks, start: int, end: int) -> Ints:
+    """The same of what is outside `start .. end`, for the chunks that reach there."""
+    early, late = chunks.number[chunks.mint < start], chunks.number[chunks.maxt > end]
+    before = np.stack([early, np.full(len(early), FIRST), np.full(len(early), start - (start > FIRST))], axis=1)
+    after = np.stack([late, np.full(len(late), end + (end < LAST)), np.full(len(late), LAST)], axis=1)
+    return np.concatenate([before, after])

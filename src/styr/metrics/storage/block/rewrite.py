@@ -18,7 +18,7 @@ from styr.metrics.kernels.xor import xor_decode, xor_encode
 from styr.metrics.model.errors import Corrupt
 from styr.metrics.model.histogram import Histogram
 from styr.metrics.storage import histograms
-from styr.metrics.storage.chunkset import FLOAT_HISTOGRAM, HISTOGRAM, XOR, ChunkSet
+from styr.metrics.storage.chunkset import FLOAT_HISTOGRAM, HISTOGRAM, XOR
 
 MOST_SAMPLES = 120
 """In a new chunk."""
@@ -31,19 +31,17 @@ Ints = NDArray[np.int64]
 
 @dataclass(slots=True)
 class Chunks:
-    """Chunks as columns. `series` is the row of the union, `source` the set they are from and `row` the row there; `cuts` says
-    that a part is deleted."""
+    """Chunks as columns. `series` is the row of the union, `source` the set they are from; `number` stays with a chunk."""
 
     series: Ints
     source: NDArray[np.int32]
-    row: Ints
+    number: Ints
     segment: NDArray[np.int32]
     position: Ints
     length: Ints
     encoding: Bytes
     mint: Ints
     maxt: Ints
-    cuts: NDArray[np.bool_]
 
     @classmethod
     def join(cls, parts: Sequence[Chunks]) -> Chunks:
@@ -57,9 +55,40 @@ class Chunks:
         return self.take(np.lexsort((self.maxt, self.mint, self.series)))
 
 
-def rewrite(
-    chunks: Chunks, cluster: Ints, sets: Sequence[ChunkSet], segments: Sequence[Bytes]
-) -> tuple[list[Chunks], list[Bytes]]:
+@dataclass(slots=True)
+class Cuts:
+    """What is deleted of chunks, by their numbers. The ranges of chunk n are `at[n]:at[n + 1]`, rising; `touched` chunks have
+    one at least, of those that are `gone` nothing is left."""
+
+    at: Ints
+    lows: Ints
+    highs: Ints
+    touched: NDArray[np.bool_]
+    gone: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, chunks: Chunks, parts: Sequence[Ints]) -> Cuts:
+        """`parts` have rows (number, first time, last time), both times inclusive. `chunks` are all, by their numbers."""
+        rows = np.concatenate(parts)
+        number, low, high = rows[:, 0], rows[:, 1], rows[:, 2]
+        rows = rows[(low <= chunks.maxt[number]) & (high >= chunks.mint[number])]
+        rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+        number, low, high = (np.ascontiguousarray(rows[:, k]) for k in range(3))
+        gone = np.zeros(len(chunks.number), np.bool_)
+        gone[number[(low <= chunks.mint[number]) & (high >= chunks.maxt[number])]] = True
+        counts = np.bincount(number, minlength=len(gone))
+        at = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        return cls(at, low, high, counts > 0, gone)
+
+    def take(self, numbers: Ints) -> tuple[Ints, Ints, Ints]:
+        """(where those of each begin, lows, highs), for some chunks."""
+        counts = self.at[numbers + 1] - self.at[numbers]
+        at = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        which = np.repeat(self.at[numbers] - at[:-1], counts) + np.arange(at[-1])
+        return at, self.lows[which], self.highs[which]
+
+
+def rewrite(chunks: Chunks, cluster: Ints, cuts: Cuts, segments: Sequence[Bytes]) -> tuple[list[Chunks], list[Bytes]]:
     """New chunks for clusters of old ones (`cluster` rises with the chunks), and the buffer that each list of them is in; their
     `segment` is still to be set. Raises Corrupt."""
     order = np.lexsort((chunks.mint, chunks.source, cluster))
@@ -72,11 +101,11 @@ def rewrite(
     buffers: list[Bytes] = []
     for low, high in _batches(chunks, of, floats, segments):
         which = np.flatnonzero((of >= low) & (of < high) & floats[of])
-        part, buffer = _floats(chunks.take(which), of[which], sets, segments)
+        part, buffer = _floats(chunks.take(which), of[which], cuts, segments)
         made.append(part)
         buffers.append(buffer)
     for number in np.flatnonzero(~floats).tolist():
-        part, buffer = _any(chunks.take(np.flatnonzero(of == number)), sets, segments)
+        part, buffer = _any(chunks.take(np.flatnonzero(of == number)), cuts, segments)
         made.append(part)
         buffers.append(buffer)
     return made, buffers
@@ -118,20 +147,7 @@ def _gather(chunks: Chunks, segments: Sequence[Bytes]) -> tuple[Bytes, Ints]:
     return data, target
 
 
-def _cuts(chunks: Chunks, sets: Sequence[ChunkSet]) -> tuple[Ints, Ints, Ints]:
-    """The deleted ranges of each chunk: (where those of each begin, lows, highs)."""
-    at = np.zeros(len(chunks.series) + 1, np.int64)
-    ranges: list[tuple[int, int]] = []
-    for c in np.flatnonzero(chunks.cuts).tolist():
-        own = sets[int(chunks.source[c])].deleted[int(chunks.row[c])]
-        hit = [(low, high) for low, high in own if low <= chunks.maxt[c] and high >= chunks.mint[c]]
-        at[c + 1] = len(hit)
-        ranges += hit
-    pairs = np.array(ranges, np.int64).reshape(-1, 2)
-    return np.cumsum(at), np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
-
-
-def _floats(chunks: Chunks, of: Ints, sets: Sequence[ChunkSet], segments: Sequence[Bytes]) -> tuple[Chunks, Bytes]:
+def _floats(chunks: Chunks, of: Ints, cuts: Cuts, segments: Sequence[Bytes]) -> tuple[Chunks, Bytes]:
     data, position = _gather(chunks, segments)
     counts = _counts(chunks, segments)
     starts = np.flatnonzero(np.diff(of, prepend=-1))
@@ -142,7 +158,7 @@ def _floats(chunks: Chunks, of: Ints, sets: Sequence[ChunkSet], segments: Sequen
     made, rows = np.zeros(len(starts) + 1, np.int64), np.zeros((most, 4), np.int64)
     t, v = (np.zeros(4 * max(int(sizes.max()), 1), np.int64) for _ in range(2))
     bad = kernels.rewrite(
-        data, position, chunks.length, *_cuts(chunks, sets), cluster_at, MOST_SAMPLES, t, v, out, made, rows
+        data, position, chunks.length, *cuts.take(chunks.number), cluster_at, MOST_SAMPLES, t, v, out, made, rows
     )
     if bad >= 0:
         raise Corrupt("a chunk of floats cannot be decoded", offset=int(chunks.position[cluster_at[bad]]))
@@ -154,22 +170,18 @@ def _floats(chunks: Chunks, of: Ints, sets: Sequence[ChunkSet], segments: Sequen
 
 def _fresh(series: Ints, rows: Ints, encoding: Bytes) -> Chunks:
     """`rows`: (position, length, mint, maxt) of new chunks."""
-    nothing = np.zeros(len(rows), np.int32)
-    columns = (np.ascontiguousarray(rows[:, k]) for k in range(4))
-    position, length, mint, maxt = columns
-    whole = np.zeros(len(rows), np.bool_)
-    return Chunks(
-        series, nothing, nothing.astype(np.int64), nothing.copy(), position, length, encoding, mint, maxt, whole
-    )
+    position, length, mint, maxt = (np.ascontiguousarray(rows[:, k]) for k in range(4))
+    none = np.zeros(len(rows), np.int32)
+    return Chunks(series, none, none.astype(np.int64), none.copy(), position, length, encoding, mint, maxt)
 
 
 Sample = tuple[int, int | Histogram]
 """Time; the bits of a float, or a histogram."""
 
 
-def _any(chunks: Chunks, sets: Sequence[ChunkSet], segments: Sequence[Bytes]) -> tuple[Chunks, Bytes]:
+def _any(chunks: Chunks, cuts: Cuts, segments: Sequence[Bytes]) -> tuple[Chunks, Bytes]:
     """One cluster with histograms, and perhaps floats."""
-    at, lows, highs = _cuts(chunks, sets)
+    at, lows, highs = cuts.take(chunks.number)
     samples: dict[int, int | Histogram] = {}
     for c in range(len(chunks.series)):
         start = int(chunks.position[c])
