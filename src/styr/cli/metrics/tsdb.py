@@ -48,7 +48,7 @@ def told() -> Iterator[None]:
 def _blocks(directory: Path) -> list[Block]:
     from styr.metrics.storage.block.catalog import load
 
-    loaded = load(directory)
+    loaded = load(directory, look=True)
     for name, error in loaded.corrupt.items():
         click.echo(f"warning: block {name} cannot be opened: {error}", err=True)
     return loaded.blocks
@@ -265,7 +265,7 @@ def verify(directory: Path) -> None:
     from styr.metrics.storage.block.verify import verify as check
 
     with told():
-        loaded = load(directory)
+        loaded = load(directory, look=True)
     faults = {name: str(error) for name, error in loaded.corrupt.items()}
     for block in loaded.blocks:
         try:
