@@ -57,6 +57,8 @@ def quote(value: str) -> str:
             out.append(f"\\x{ord(char):02x}")
         elif char.isprintable() or char == " ":
             out.append(char)
+        elif "\udc80" <= char <= "\udcff":  # a byte that is no UTF-8, kept by "surrogateescape"
+            out.append(f"\\x{ord(char) - 0xDC00:02x}")
         else:
             out.append(f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}")
     return '"' + "".join(out) + '"'

@@ -121,7 +121,7 @@ def quantile(query: Query, expr: AggregateExpr, q: Floats, matrix: Matrix) -> Ma
     where = (expr.param.start, expr.param.end) if expr.param is not None else (0, 0)
     if np.isnan(q).any():
         query.notes.add(notes.invalid_quantile(float("nan"), where))
-    most, least = float(np.nanmax(q, initial=-np.inf)), float(np.nanmin(q, initial=np.inf))
+    most, least = float(q.max(initial=-np.inf)), float(q.min(initial=np.inf))
     for extreme, wrong in ((most, most > 1), (least, least < 0)):
         if wrong:
             query.notes.add(notes.invalid_quantile(extreme, where))
@@ -158,6 +158,8 @@ def _limits(k: Floats, size: int) -> Ints:
     """The k of topk and its like, at each step."""
     if np.isnan(k).any():
         raise ExecutionError("Parameter value is NaN")
+    if k.max(initial=-np.inf) < 1:
+        return np.zeros(len(k), np.int64)
     if k.min() <= -_INT64:
         raise ExecutionError(f"Scalar value {notes.go_float(float(k.min()))} underflows int64")
     if k.max() >= _INT64:
@@ -167,9 +169,9 @@ def _limits(k: Floats, size: int) -> Ints:
 
 def top(query: Query, expr: AggregateExpr, k: Floats, matrix: Matrix) -> Matrix:
     """topk and bottomk. For one step, in their order."""
-    if not len(k) or not np.nanmax(k, initial=-np.inf) >= 1 or not matrix.size:
-        return Matrix.empty(matrix.steps, matrix.frame.symbols) if not np.isnan(k).any() else _nan_parameter()
     most = _limits(k, matrix.size)
+    if not (most > 0).any():
+        return Matrix.empty(matrix.steps, matrix.frame.symbols)
     if matrix.histograms:
         query.notes.add(notes.histogram_ignored_in_aggregation(expr.op, (expr.start, expr.end)))
     group, _, frame = grouped(expr, matrix.frame)
@@ -190,10 +192,6 @@ def top(query: Query, expr: AggregateExpr, k: Floats, matrix: Matrix) -> Matrix:
     return Matrix(matrix.frame, v, ok, {}, matrix.drop).take(chosen)
 
 
-def _nan_parameter() -> Matrix:
-    raise ExecutionError("Parameter value is NaN")
-
-
 def sorted_values(rows: Ints, v: Floats, descending: bool) -> Ints:
     """Rows by value, NaN last."""
     values = v[rows]
@@ -205,9 +203,9 @@ def sorted_values(rows: Ints, v: Floats, descending: bool) -> Ints:
 
 def limit(query: Query, expr: AggregateExpr, k: Floats, matrix: Matrix) -> Matrix:
     """limitk: the first k of each group at each step."""
-    if not np.nanmax(k, initial=-np.inf) >= 1 or not matrix.size:
-        return Matrix.empty(matrix.steps, matrix.frame.symbols) if not np.isnan(k).any() else _nan_parameter()
     most = _limits(k, matrix.size)
+    if not (most > 0).any():
+        return Matrix.empty(matrix.steps, matrix.frame.symbols)
     group, _, frame = grouped(expr, matrix.frame)
     taken = np.zeros((frame.size, matrix.steps), np.int64)
     kept = np.zeros(matrix.ok.shape, np.bool_)

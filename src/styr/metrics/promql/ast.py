@@ -82,6 +82,8 @@ class VectorSelector(Expr):
     at: Literal["", "start", "end"] = ""
     anchored: bool = False
     smoothed: bool = False
+    statistics: bool = field(default=False, compare=False)
+    """Set when a query is planned: only count and sum of native histograms are wanted."""
 
     @property
     def type(self) -> ValueType:

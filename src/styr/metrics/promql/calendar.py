@@ -13,7 +13,7 @@ _DAY = 86400
 
 
 def seconds(v: Floats) -> Ints:
-    """Cut to whole seconds; what int64 does not hold is its smallest number, as in Go on this hardware."""
+    """Cut to whole seconds; what int64 does not hold (NaN and infinities too) is its smallest number, as in Go on amd64."""
     fits = (v > -9.2e18) & (v < 9.2e18)
     return np.where(fits, np.trunc(np.where(fits, v, 0.0)), -(2.0**63)).astype(np.int64)
 
@@ -54,18 +54,19 @@ def _day_of_year(t: Ints) -> Ints:
     return np.asarray(_BEFORE[month] + day + ((month > 2) & _leap(year)), np.int64)
 
 
-def _float(part: Callable[[Ints], Ints]) -> Callable[[Ints], Floats]:
-    return lambda t: np.asarray(part(t), np.float64)
+def _float(part: Callable[[Ints], Ints], overflown: float) -> Callable[[Ints], Floats]:
+    """`overflown` is the part of the smallest time, which Go takes for 2**63 seconds after 1970."""
+    return lambda t: np.where(t == -(1 << 63), overflown, np.asarray(part(t), np.float64))
 
 
 FIELDS: dict[str, Callable[[Ints], Floats]] = {
-    "minute": _float(lambda t: t % 3600 // 60),
-    "hour": _float(lambda t: t % _DAY // 3600),
-    "day_of_week": _float(lambda t: (_days(t) + 4) % 7),
-    "day_of_month": _float(lambda t: _civil(t)[2]),
-    "day_of_year": _float(_day_of_year),
-    "days_in_month": _float(_days_in_month),
-    "month": _float(lambda t: _civil(t)[1]),
-    "year": _float(lambda t: _civil(t)[0]),
+    "minute": _float(lambda t: t % 3600 // 60, 30),
+    "hour": _float(lambda t: t % _DAY // 3600, 15),
+    "day_of_week": _float(lambda t: (_days(t) + 4) % 7, 0),
+    "day_of_month": _float(lambda t: _civil(t)[2], 4),
+    "day_of_year": _float(_day_of_year, 339),
+    "days_in_month": _float(_days_in_month, 31),
+    "month": _float(lambda t: _civil(t)[1], 12),
+    "year": _float(lambda t: _civil(t)[0], 292277026596),
 }
 """By the name of the function."""

@@ -8,6 +8,7 @@ from styr.metrics.model.errors import ExecutionError
 from styr.metrics.model.labels import quote
 from styr.metrics.promql.ast import AggregateExpr
 from styr.metrics.promql.histograms_seam import histogram_text
+from styr.metrics.promql.lexer import is_utf8
 from styr.metrics.promql.query import Query
 from styr.metrics.promql.texts import plain_float
 from styr.metrics.promql.values import Matrix, group_rows, own
@@ -15,7 +16,7 @@ from styr.metrics.promql.values import Matrix, group_rows, own
 
 def count(query: Query, expr: AggregateExpr, name: str, matrix: Matrix) -> Matrix:
     """Series with the label `name` set to the value. Values are written as Go writes them."""
-    if not name:
+    if not name or not is_utf8(name):
         raise ExecutionError(f"invalid label name {quote(name)}")
     floats = matrix.floats()
     rows, steps = np.nonzero(floats)

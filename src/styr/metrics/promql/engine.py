@@ -25,6 +25,7 @@ from styr.metrics.promql.ast import Expr, MatrixSelector, SubqueryExpr
 from styr.metrics.promql.check import documented
 from styr.metrics.promql.evaluate import Evaluator
 from styr.metrics.promql.features import DEFAULT, Features
+from styr.metrics.promql.lexer import valid
 from styr.metrics.promql.parser import parse
 from styr.metrics.promql.plan import StepInvariant, Times, plan
 from styr.metrics.promql.query import Query, Samples
@@ -181,7 +182,7 @@ def _evaluate(query: Query, expr: Expr, times: Times) -> Result:
         return _ranges(evaluator, inner)
     value = evaluator.value(expr)
     if isinstance(value, str):
-        return Result("string", evaluator.times, text=value)
+        return Result("string", evaluator.times, text=valid(value))
     if not isinstance(value, Matrix):
         if times.step:
             return Result("matrix", evaluator.times, _one_row(value))

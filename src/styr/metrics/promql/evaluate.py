@@ -7,6 +7,7 @@ Recursion follows the nesting of the expression, which the parser bounds; chains
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,10 +229,15 @@ class Evaluator:
         return result
 
     def _timestamps(self, name: str, selector: VectorSelector) -> Matrix:
-        if name == "start_timestamp":
+        if name == "timestamp":
+            when: selectors.When = "taken"
+        elif self.query.features.start_timestamps:
+            when = "started"
+        else:
             return Matrix.empty(self.steps)
-        stream = selectors.instant(self.query, selector, self.times, self.tally, when=True)
-        return binary.renamed(self.query, collect(self.query, stream, self.steps))
+        stream = selectors.instant(self.query, selector, self.times, self.tally, when)
+        parts = (replace(part, histograms={}) for part in stream.parts)
+        return binary.renamed(self.query, collect(self.query, replace(stream, parts=parts), self.steps))
 
     def _range_stream(self, expr: Call) -> Stream | None:
         """None when no argument is a range vector."""

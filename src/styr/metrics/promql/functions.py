@@ -188,7 +188,8 @@ def absent(query: Query, expr: Expr, ok: Flags, steps: int) -> Matrix:
 
 
 def _asked(expr: Expr) -> dict[str, str]:
-    """Labels with exactly one matcher, an equality."""
+    """Labels with exactly one matcher, an equality. What excludes series comes last, since Prometheus' storage sorts it
+    there."""
     if isinstance(expr, StepInvariant):
         expr = expr.expr
     if isinstance(expr, MatrixSelector):
@@ -197,7 +198,8 @@ def _asked(expr: Expr) -> dict[str, str]:
         return {}
     asked: dict[str, str] = {}
     seen: set[str] = set()
-    for matcher in expr.matchers:
+    excluding = [matcher.op in ("!=", "!~") and matcher.matches_empty for matcher in expr.matchers]
+    for _, matcher in sorted(zip(excluding, expr.matchers, strict=True), key=lambda pair: pair[0]):
         if matcher.name == METRIC_NAME:
             continue
         if matcher.op == "=" and matcher.name not in seen:

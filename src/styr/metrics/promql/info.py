@@ -7,6 +7,7 @@ few series.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from styr.metrics.model.matchers import Matcher
 from styr.metrics.promql import selectors
 from styr.metrics.promql.ast import Call, VectorSelector
 from styr.metrics.promql.plan import StepInvariant
-from styr.metrics.promql.query import collect
+from styr.metrics.promql.query import Part, Stream, collect
 from styr.metrics.promql.values import SAME_LABELSET, Matrix
 
 if TYPE_CHECKING:
@@ -66,8 +67,15 @@ def _fetch(
         return Matrix.empty(evaluator.steps)
     wanted = [Matcher("=~", name, "|".join(sorted(map(re.escape, found)))) for name, found in sorted(values.items())]
     selector = VectorSelector("", (*wanted, *data, *names))
-    stream = selectors.instant(query, selector, evaluator.times, evaluator.tally, when=True)
-    return collect(query, stream, evaluator.steps)
+    stream = selectors.instant(query, selector, evaluator.times, evaluator.tally, "taken")
+    return collect(query, Stream(stream.frame, _only_floats(stream.parts)), evaluator.steps)
+
+
+def _only_floats(parts: Iterator[Part]) -> Iterator[Part]:
+    for part in parts:
+        if part.histograms:
+            raise ExecutionError("info sample should be float")
+        yield part
 
 
 def _signature(labels: Labels) -> tuple[str, ...]:

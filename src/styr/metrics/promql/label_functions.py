@@ -13,6 +13,7 @@ import re2
 from styr.metrics.model.errors import ExecutionError
 from styr.metrics.model.frame import LabelFrame
 from styr.metrics.model.labels import METRIC_NAME
+from styr.metrics.promql.lexer import is_utf8, valid
 from styr.metrics.promql.query import Query
 from styr.metrics.promql.values import Flags, Matrix, merge_same, own
 
@@ -35,8 +36,8 @@ def expand(template: str, found: Any) -> str:
 
 
 def valid_label(name: str) -> bool:
-    """Not empty, and UTF-8: what was none has become U+FFFD when the query was read."""
-    return bool(name) and "\ufffd" not in name
+    """Not empty, and UTF-8."""
+    return bool(name) and is_utf8(name)
 
 
 def compile_replacement(pattern: str) -> Any:
@@ -50,9 +51,10 @@ def compile_replacement(pattern: str) -> Any:
 
 def replace(query: Query, operand: Callable[[], Matrix], strings: Sequence[str]) -> Matrix:
     target, template, source, pattern = strings
-    compiled = compile_replacement(pattern)
+    compiled = compile_replacement(valid(pattern))
+    template = valid(template)
     if not valid_label(target):
-        raise ExecutionError(f"invalid destination label name in label_replace(): {target}")
+        raise ExecutionError(f"invalid destination label name in label_replace(): {valid(target)}")
     matrix = operand()
     frame = own(matrix.frame, query.symbols)
     column = frame.column(source)
@@ -72,9 +74,10 @@ def join(query: Query, operand: Callable[[], Matrix], strings: Sequence[str]) ->
     target, separator, *sources = strings
     for source in sources:
         if not valid_label(source):
-            raise ExecutionError(f"invalid source label name in label_join(): {source}")
+            raise ExecutionError(f"invalid source label name in label_join(): {valid(source)}")
     if not valid_label(target):
-        raise ExecutionError(f"invalid destination label name in label_join(): {target}")
+        raise ExecutionError(f"invalid destination label name in label_join(): {valid(target)}")
+    separator = valid(separator)
     matrix = operand()
     frame = own(matrix.frame, query.symbols)
     columns = [frame.values(source) for source in sources]

@@ -401,7 +401,8 @@ _BYTES = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-3][0-7]{2}|u[0-9a-fA-F]{4}|U[0-9a-f
 
 
 def unquote(literal: str) -> str:
-    r"""The string that a literal means. `\x` and octal escapes are bytes; what is no UTF-8 in the end becomes U+FFFD."""
+    r"""The string that a literal means. `\x` and octal escapes are bytes; what is no UTF-8 in the end is kept as surrogates,
+    which `valid` makes U+FFFD."""
     body = literal[1:-1]
     if literal[0] == "`" or "\\" not in body:
         return body
@@ -416,4 +417,15 @@ def unquote(literal: str) -> str:
             return bytes([int(what, 8)])
         return _SIMPLE.get(what, what).encode("utf-8", "surrogateescape")
 
-    return _BYTES.sub(resolve, body.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+    return _BYTES.sub(resolve, body.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+
+def valid(text: str) -> str:
+    """With U+FFFD for every byte that is no UTF-8."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def is_utf8(text: str) -> bool:
+    return valid(text) == text

@@ -237,7 +237,7 @@ class Parser(Durations):
             if token.kind not in _LABEL_WORDS and token.kind != "string":
                 raise self.surprise("grouping opts", "label")
             name = lexer.unquote(token.text) if token.kind == "string" else token.text
-            if not name:
+            if not name or not lexer.is_utf8(name):
                 message = f"invalid label name for grouping: {quote(name)}"
                 raise ParseError(message, self.text, token.start, token.end)
             names.append(name)
@@ -335,7 +335,7 @@ class Parser(Durations):
 
     def matcher(self) -> Matcher:
         token = self.take()
-        name = lexer.unquote(token.text) if token.kind == "string" else token.text
+        name = lexer.valid(lexer.unquote(token.text)) if token.kind == "string" else token.text
         op = self.token.kind
         if op not in ("=", "!=", "=~", "!~"):
             if token.kind == "string":
@@ -346,6 +346,7 @@ class Parser(Durations):
             raise self.surprise("label matching", "string")
         value = self.take()
         try:
-            return Matcher(op, name, lexer.unquote(value.text))  # type: ignore[arg-type]  # one of the four, just above
+            text = lexer.valid(lexer.unquote(value.text))
+            return Matcher(op, name, text)  # type: ignore[arg-type]  # one of the four, just above
         except BadData as error:
             raise ParseError(str(error), self.text, token.start, value.end) from None

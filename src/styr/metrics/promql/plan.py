@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from styr.metrics.model.errors import ExecutionError
+from styr.metrics.promql import histogram_stats
 from styr.metrics.promql.ast import (
     AggregateExpr,
     BinaryExpr,
@@ -66,10 +67,14 @@ class Times:
 def plan(expr: Expr, times: Times) -> Expr:
     """Raises ExecutionError for a duration that comes out wrong."""
     done: dict[int, tuple[Expr, bool, bool]] = {}
+    statistics = histogram_stats.selectors(expr)
 
     def finish(node: Expr) -> None:
         parts = [done[id(child)] for child in children(node)]
-        done[id(node)] = _finish(node, parts, times)
+        ready = _finish(node, parts, times)
+        if id(node) in statistics and isinstance(ready[0], VectorSelector):
+            ready = replace(ready[0], statistics=True), *ready[1:]
+        done[id(node)] = ready
 
     _bottom_up(expr, finish)
     result, _, wrap = done[id(expr)]

@@ -21,15 +21,17 @@ _P4, _P5 = 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5
 
 def limit(query: Query, expr: AggregateExpr, r: Floats, matrix: Matrix) -> Matrix:
     """Of each step `r` (cut to -1 .. 1) of the series; a negative ratio gives those that the positive one leaves out."""
-    if not matrix.size or (r == 0).all():
-        return Matrix.empty(matrix.steps, matrix.frame.symbols)
     if np.isnan(r).any():
         raise ExecutionError("Ratio value is NaN")
+    if (r == 0).all():
+        return Matrix.empty(matrix.steps, matrix.frame.symbols)
     where = (expr.param.start, expr.param.end) if expr.param is not None else (0, 0)
     if r.max() > 1:
         query.notes.add(notes.invalid_ratio(float(r.max()), 1.0, where))
     if r.min() < -1:
         query.notes.add(notes.invalid_ratio(float(r.min()), -1.0, where))
+    if not matrix.size:
+        return matrix
     r = np.clip(r, -1.0, 1.0)
     offset = np.array([hash_labels(labels) / float(_MASK) for labels in matrix.frame.all_labels()])[:, None]
     return matrix.only(np.where(r >= 0, offset < r, offset >= 1.0 + r))

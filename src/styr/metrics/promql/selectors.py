@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,12 @@ from styr.metrics.model.frame import LabelFrame
 from styr.metrics.model.histogram import Histogram
 from styr.metrics.model.samples import STALE_BITS, Batch, Selection
 from styr.metrics.promql.ast import VectorSelector
+from styr.metrics.promql.histogram_stats import Statistics, is_stale
 from styr.metrics.promql.query import CELLS, Part, Query, Stream
 
 Ints = NDArray[np.int64]
+When = Literal["", "taken", "started"]
 _NO_TIMES = np.zeros((0, 0), np.int64)
-
-
-def is_stale(h: Histogram) -> bool:
-    return bool(np.float64(h.sum).view(np.int64) == STALE_BITS)
 
 
 def references(selector_offset: int, timestamp: int | None, times: Ints) -> Ints:
@@ -32,7 +31,8 @@ def references(selector_offset: int, timestamp: int | None, times: Ints) -> Ints
 
 def select(query: Query, selector: VectorSelector, ends: Ints, before: int, after: int = 0) -> Selection:
     """Series and samples from `before` ms before the first end (exclusive) to `after` ms behind the last."""
-    return query.querier.select(selector.matchers, int(ends[0]) - before + 1, int(ends[-1]) + after)
+    selection = query.querier.select(selector.matchers, int(ends[0]) - before + 1, int(ends[-1]) + after)
+    return Statistics(selection) if selector.statistics else selection
 
 
 def chunks(batch: Batch, steps: int) -> Iterator[Batch]:
@@ -50,14 +50,15 @@ def chunks(batch: Batch, steps: int) -> Iterator[Batch]:
         yield Batch(batch.first + at, offsets - low, batch.t[low:high], batch.v[low:high], histograms, starts)
 
 
-def instant(query: Query, selector: VectorSelector, times: Ints, tally: Ints, when: bool = False) -> Stream:
-    """`tally` gets the samples of each step added. `when`: the values are the samples' own times in seconds."""
+def instant(query: Query, selector: VectorSelector, times: Ints, tally: Ints, when: When = "") -> Stream:
+    """`tally` gets the samples of each step added. `when`: the values are when the samples were taken, or when they
+    started (seconds)."""
     ends = references(selector.offset, selector.timestamp, times)
     selection = select(query, selector, ends, query.lookback)
     return Stream(selection.frame, _instant_parts(query, selection, ends, tally, when))
 
 
-def _instant_parts(query: Query, selection: Selection, ends: Ints, tally: Ints, when: bool) -> Iterator[Part]:
+def _instant_parts(query: Query, selection: Selection, ends: Ints, tally: Ints, when: When) -> Iterator[Part]:
     steps = len(ends)
     for batch in selection.batches():
         for piece in chunks(batch, steps):
@@ -67,7 +68,7 @@ def _instant_parts(query: Query, selection: Selection, ends: Ints, tally: Ints, 
             yield part
 
 
-def _instant_part(query: Query, batch: Batch, ends: Ints, when: bool) -> Part:
+def _instant_part(query: Query, batch: Batch, ends: Ints, when: When) -> Part:
     rows, steps = len(batch.offsets) - 1, len(ends)
     out, ok = np.zeros((rows, steps), np.int64), np.zeros((rows, steps), np.bool_)
     at = np.zeros((rows, steps), np.int64) if when else _NO_TIMES
@@ -78,9 +79,23 @@ def _instant_part(query: Query, batch: Batch, ends: Ints, when: bool) -> Part:
         found = _instant_histograms(query, batch, row, ends, ok, at)
         if found:
             histograms[row] = found
-    if when:
-        return Part(batch.first, at / 1000.0, ok)
+    if when == "started":
+        return Part(batch.first, _starts(batch, at, ok) / 1000.0, ok, histograms)
+    if when == "taken":
+        return Part(batch.first, at / 1000.0, ok, histograms)
     return Part(batch.first, out.view(np.float64), ok, histograms)
+
+
+def _starts(batch: Batch, at: Ints, ok: NDArray[np.bool_]) -> Ints:
+    """The start timestamps of the samples taken at the times `at`; where they are not known, 0."""
+    found = np.zeros(at.shape, np.int64)
+    if batch.starts is None:
+        return found
+    for row in range(len(at)):
+        first, last = int(batch.offsets[row]), int(batch.offsets[row + 1])
+        places = first + np.searchsorted(batch.t[first:last], at[row][ok[row]])
+        found[row][ok[row]] = batch.starts[places]
+    return found
 
 
 def rows_with_histograms(batch: Batch) -> list[int]:

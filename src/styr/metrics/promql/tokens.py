@@ -24,6 +24,8 @@ class Tokens:
     def __init__(self, text: str, features: Features) -> None:
         if len(text) > self.most_text:
             raise ParseError(f"query of {len(text)} characters; at most {self.most_text} are read")
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            raise ParseError("invalid UTF-8 rune", text.encode("utf-8", "replace").decode())
         self.text, self.features = text, features
         self.closed = 0
         """End of the last closing token, number or duration that was taken."""
