@@ -10,6 +10,7 @@ pods running, as SIGKILL would: the next start adopts them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import random
@@ -32,8 +33,8 @@ from styr.gateway import kinds as gateway_kinds
 from styr.gateway.envoy import recorded
 from styr.gateway.protos import GatewayError
 from styr.kinds import meta
-from styr.kinds.errors import NotFound, Unavailable
-from styr.kinds.resources import CRD, GATEWAY, GATEWAY_CLASS, Object, Resource
+from styr.kinds.errors import AlreadyExists, NotFound, Unavailable
+from styr.kinds.resources import CRD, GATEWAY, GATEWAY_CLASS, PROMETHEUS_RULE, Object, Resource
 from styr.kinds.seams import LogOptions
 from styr.kinds.transport import User
 from styr.kit.clock import SystemClock
@@ -43,6 +44,7 @@ from styr.kit.process import start_time
 from styr.kit.tasks import Tasks
 from styr.metrics import kinds as metrics_kinds
 from styr.metrics import launch
+from styr.metrics.rules import builtin
 from styr.plane.capabilities import Parts, all_controllers, build
 from styr.plane.down import stop_apps
 from styr.plane.folder import Folder, ready_text
@@ -207,6 +209,9 @@ class Plane:
             await ensure(client, CRD, definition)
         for obj in gateway_kinds.default_objects(parts.gateway.port):
             await ensure(client, GATEWAY_CLASS if obj["kind"] == GATEWAY_CLASS.kind else GATEWAY, obj)
+        if parts.metrics is not None:
+            with contextlib.suppress(AlreadyExists):  # whoever changed the rules that watch Styr keeps them
+                await client.create(PROMETHEUS_RULE, builtin.prometheus_rule())
 
     async def _run(self, client: Client, parts: Parts) -> None:
         manager = Manager(client, self.clock, self.random, self.registry)
