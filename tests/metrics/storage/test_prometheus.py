@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import struct
 from pathlib import Path
 
+import cramjam
 import numpy as np
 import pytest
 
@@ -100,3 +102,88 @@ def test_prometheus_goes_on_where_we_stopped_and_we_where_it_stopped(tmp_path: P
         assert database.head.append(refs, np.array([t]), np.array([1.0])).added == 1
         want = without_stale(read(database.querier()))
         database.close()
+
+
+@pytest.mark.needs("prometheus")
+def test_a_log_of_samples_is_replayed_by_prometheus(tmp_path: Path) -> None:
+    """With `rows=False` Prometheus needs no clean close, for floats and histograms of every kind."""
+    database = opened(tmp_path / "running", rows=False)
+    t = fill(database, rows=150)
+    head = database.head
+    kinds = head.refs([make({"__name__": "kind", "of": str(i)}) for i in range(4)]).tolist()
+    spans = {"positive_spans": [(1, 1), (2, 2)], "negative_spans": [(-1, 1)]}
+    for row in range(30):
+        whole = [1.0 + row, 2.0 + row, 3.0 + row]
+        rising = [Histogram(
+            schema=schema, count=sum(whole) + (row + 1 if schema > 0 else 0) + (0 if integer else 0.5), sum=row * 0.5,
+            positive_buckets=list(whole), negative_buckets=[row + 1.0] if schema > 0 else [], integer=integer,
+            **(spans if schema > 0 else {"positive_spans": [(0, 3)], "custom_values": [0.5, 1.0, 2.5]}),
+        ) for schema, integer in ((3, True), (3, False), (-53, True), (-53, False))]  # fmt: skip
+        assert head.append_histograms(kinds, [t + row] * 4, rising).added == 4
+    head.sync()
+    want = without_stale(read(database.querier()))
+    data = tmp_path / "data"
+    shutil.copytree(tmp_path / "running", data)
+    database.close()
+    with prometheus(data) as peer:
+        told = peer.raw(t + 100, SPAN)
+        assert of_prometheus(told) == want
+        clean = peer.raw(t + 100, SPAN, "kind")
+        assert [len(samples) for samples in clean.values()] == [30] * 4
+    shutil.rmtree(data)
+    shutil.copytree(tmp_path / "running", data)
+    with prometheus(data) as peer:
+        assert peer.raw(t + 100, SPAN, "kind") == clean
+        assert "orrupt" not in peer.log.read_text()
+
+
+def remote_write(series: list[tuple[Labels, list[tuple[int, float]]]]) -> bytes:
+    """A body of remote write 1.0."""
+
+    def field(number: int, data: bytes) -> bytes:
+        return bytes([number << 3 | 2]) + varint(len(data)) + data
+
+    def varint(value: int) -> bytes:
+        out = bytearray()
+        while value > 127:
+            out.append(value & 127 | 128)
+            value >>= 7
+        return bytes([*out, value])
+
+    body = b""
+    for labels, samples in series:
+        each = b"".join(field(1, field(1, n.encode()) + field(2, v.encode())) for n, v in labels)
+        each += b"".join(field(2, b"\x09" + struct.pack("<d", v) + b"\x10" + varint(t)) for t, v in samples)
+        body += field(1, each)
+    return bytes(memoryview(cramjam.snappy.compress_raw(body)))
+
+
+@pytest.mark.needs("prometheus")
+@pytest.mark.parametrize(
+    "arguments", [(), ("--storage.tsdb.wal-compression-type=zstd",), ("--no-storage.tsdb.wal-compression",)]
+)
+@pytest.mark.parametrize("kill", [False, True])
+def test_we_open_what_prometheus_wrote(tmp_path: Path, arguments: tuple[str, ...], kill: bool) -> None:
+    data = tmp_path / "data"
+    random = np.random.default_rng(9)
+    series = [make({"__name__": "w", "i": str(i), "long": "x" * i}) for i in range(40)]
+    config = "storage: {tsdb: {out_of_order_time_window: 4h}}\n"
+    with prometheus(data, "--web.enable-remote-write-receiver", *arguments, config=config, kill=kill) as peer:
+        t = START
+        for _ in range(20):
+            items = [(s, [(t + 5000 * k, float(random.integers(0, 50)) / 8) for k in range(20)]) for s in series]
+            t += 100_000
+            peer.remote_write(remote_write(items))
+        late = [(s, [(START + 60_000 + k * 5_000 + 7, k * 0.3) for k in range(70)]) for s in series[:5]]
+        peer.remote_write(remote_write(late))
+        want = of_prometheus(peer.raw(t, SPAN))
+    assert sum(len(samples) for samples in want.values()) == 40 * 400 + 5 * 70
+    database = opened(data, out_of_order_window=4 * 3_600_000)
+    assert database.problems == []
+    assert read(database.querier()) == want
+    database.close()
+    database = opened(data)
+    assert read(database.querier()) == want
+    database.close()
+    with prometheus(data, config=config) as peer:
+        assert of_prometheus(peer.raw(t, SPAN)) == want

@@ -185,9 +185,12 @@ class Database:
         bounds, head = self.head.out_of_order.span(), self.head
         if bounds is None or bounds[0] >= head.state.max_t - head.settings.chunk_range * 3 // 2:
             return
-        with head.lock:  # New ones would come between writing and forgetting.
-            self._serve(done, headblocks.write_late(head, self.path, self.name))
-            head.out_of_order.forget_all()
+        with head.lock:
+            taken, last = head.out_of_order.begin()
+        self._serve(done, headblocks.write_late(head, self.path, self.name))
+        with head.lock:
+            head.out_of_order.forget(taken)
+        head.out_of_order.drop_log(last)
 
     def _cut_stale(self, done: Maintained) -> None:
         slots = headblocks.stale_slots(self.head)
@@ -279,7 +282,10 @@ class Database:
             self.head.stop()
             try:
                 self.head.cut_all()
+                with self.head.lock:
+                    _, last = self.head.out_of_order.begin()
                 checkpoint(self.head)
+                self.head.out_of_order.drop_log(last)
             finally:
                 with contextlib.suppress(OSError):
                     self.head.close()

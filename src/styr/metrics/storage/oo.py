@@ -21,13 +21,15 @@ from styr.metrics.kernels.xor import xor_encode
 from styr.metrics.storage import records
 from styr.metrics.storage.chunkset import XOR
 from styr.metrics.storage.headstate import HeadState
-from styr.metrics.storage.wal import Wal
+from styr.metrics.storage.wal import Wal, segments
 
 Ints = NDArray[np.int64]
 Slots = NDArray[np.int32]
 Bytes = NDArray[np.uint8]
 
 CAPACITY = 32
+_MOST = 120
+"""Samples in a chunk."""
 OUT_OF_ORDER_BIT = 128
 
 
@@ -111,16 +113,21 @@ class OutOfOrder:
         return late.insert(t, v)
 
     def close(self, slot: int) -> None:
-        """Makes a chunk of the open samples of a series. Raises Unavailable."""
+        """Makes chunks (one, except after a start) of the open samples of a series. Raises Unavailable."""
         late = self.series[slot]
-        if not late.t:
-            return
-        data = encoded(late.t, late.v)
-        mint, maxt = late.t[0], late.t[-1]
-        where = self._state.stage_chunk(slot, mint, maxt, XOR | OUT_OF_ORDER_BIT, data, link=False)
-        late.closed.append(Closed(where, len(data), mint, maxt))
-        late.t, late.v = [], []
-        self._log().log_bytes(records.markers([(int(self._state.registry.refs[slot]), where)]))
+        for first in range(0, len(late.t), _MOST):
+            t, v = late.t[first : first + _MOST], late.v[first : first + _MOST]
+            data = encoded(t, v)
+            where = self._state.stage_chunk(slot, t[0], t[-1], XOR | OUT_OF_ORDER_BIT, data, link=False)
+            late.closed.append(Closed(where, len(data), t[0], t[-1]))
+        if late.t:
+            late.t, late.v = [], []
+            self._log().log_bytes(records.markers([(int(self._state.registry.refs[slot]), late.closed[-1].where)]))
+
+    def close_all(self) -> None:
+        """Raises Unavailable."""
+        for slot in self.series:
+            self.close(slot)
 
     def replayed_marker(self, slot: int, where: int) -> None:
         """The samples so far are in a chunk, if that chunk was found at the start; otherwise they stay."""
@@ -134,13 +141,31 @@ class OutOfOrder:
         times += [t for late in self.series.values() for c in late.closed for t in (c.mint, c.maxt)]
         return (min(times), max(times)) if times else None
 
-    def forget_all(self) -> None:
-        """Everything is in blocks now."""
-        self.series.clear()
-        if self.wbl is not None:
-            self.wbl.cut()
-            self.wbl.sync()
-            self.wbl.drop_until(self.wbl.segment - 1)
+    def begin(self) -> tuple[dict[int, list[Closed]], int]:
+        """Closes everything and moves the log to a new segment: (what there is now by slot, the last segment that is only about
+        that). The caller makes blocks of it, then calls `forget`, and then, without the head's lock, `drop_log`."""
+        self.close_all()
+        last = -1
+        if self.wbl is not None or segments(self._directory):
+            self._log().cut()
+            last = self._log().segment - 1
+        return {slot: list(late.closed) for slot, late in self.series.items()}, last
+
+    def forget(self, taken: dict[int, list[Closed]]) -> None:
+        """What `begin` returned; what has come since stays."""
+        for slot, closed in taken.items():
+            late = self.series.get(slot)
+            if late is not None:
+                late.closed = [each for each in late.closed if each not in closed]
+                if not late.closed and not late.t:
+                    del self.series[slot]
+
+    def drop_log(self, last: int) -> None:
+        """Drops the segments up to `last`. Not under the head's lock. Raises StorageError."""
+        if last >= 0:
+            self._log().sync()
+            self._log().touch()
+            self._log().drop_until(last)
 
     def sync(self) -> None:
         if self.wbl is not None:
