@@ -28,9 +28,9 @@ from styr.metrics.promql.features import Features
 from styr.metrics.promql.histograms import layout
 from styr.metrics.promql.histograms.arithmetic import compacted
 from styr.metrics.promql.histograms.text import expression
+from styr.metrics.promql.notation import Value
 from styr.metrics.promql.printer import printed
 from tests.metrics.promql import nhcb
-from tests.metrics.promql.notation import Value
 from tests.metrics.promql.script import Clear, Command, Eval, Load
 from tests.metrics.promql.store import Store
 
@@ -38,8 +38,8 @@ EPSILON = 1e-6
 MOST_SAMPLES = 10_000
 FEATURES = replace(Features.all(), type_and_unit=False)
 TIME_DEPENDENT = frozenset(
-    ("days_in_month", "day_of_month", "day_of_week", "day_of_year", "hour", "minute", "month", "year")
-    + ("predict_linear", "time", "timestamp", "start", "end", "range", "step")
+    {"days_in_month", "day_of_month", "day_of_week", "day_of_year", "hour", "minute", "month", "year"}
+    | {"predict_linear", "time", "timestamp", "start", "end", "range", "step"}
 )
 """Functions that give another value at another time although their arguments do not change."""
 _CONTEXT = re.compile(r"(start|end|range|step)\(\)")

@@ -20,8 +20,8 @@ from typing import Literal
 from styr.metrics.model.errors import BadData
 from styr.metrics.model.labels import Labels
 from styr.metrics.promql import lexer
+from styr.metrics.promql.notation import Value, parse_series, parse_starts
 from styr.metrics.promql.numbers import parse_duration, parse_number
-from tests.metrics.promql.notation import Value, parse_series, parse_starts
 
 Kind = Literal["ordered", "fail", "warn", "no_warn", "info", "no_info"]
 

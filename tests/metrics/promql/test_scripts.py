@@ -1,0 +1,100 @@
+"""The engine against scripts: our own always, Prometheus' own where its source can be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.metrics.promql import script
+from tests.metrics.promql.report import OURS, PAGE
+from tests.metrics.promql.runner import run
+from tests.peers import promql_scripts
+
+
+def _failures(path: Path) -> list[str]:
+    return [
+        f"{path.stem}:{each.line}: {each.expr}: {each.failure}"
+        for each in run(script.parse(path.read_text()))
+        if each.failure
+    ]
+
+
+@pytest.mark.parametrize("path", sorted(OURS.glob("*.test")), ids=lambda path: path.stem)
+def test_our_scripts_pass(path: Path) -> None:
+    assert _failures(path) == []
+
+
+@pytest.mark.needs("go")
+def test_prometheus_scripts_pass_as_the_page_says() -> None:
+    scripts = promql_scripts()
+    if not scripts:
+        pytest.skip("the source of Prometheus cannot be had")
+    failures = [failure for path in scripts for failure in _failures(path)]
+    listed = PAGE.read_text().count("\n| ") if "## What fails" in PAGE.read_text() else 0
+    assert failures == [] or len(failures) <= listed, failures
+
+
+def test_a_script_that_is_wrong_names_its_line() -> None:
+    for text, line in (
+        ("load\n  a 1", 1),
+        ("\nload 1m\n  a 1 b", 2),
+        ("load 1m\n  a 1x", 1),
+        ("load 1m\n  a {{schema}}", 1),
+        ("eval a", 1),
+        ("clear\n\neval instant at 1y2 a", 3),
+        ("load 1m\n a@st 1m\n b 1", 1),
+        ("load 1m\n a@st 1m", 1),
+        ("frobnicate", 1),
+    ):
+        with pytest.raises(script.ScriptError, match=f"line {line}"):
+            script.parse(text)
+
+
+def test_what_is_not_as_expected_is_told() -> None:
+    text = """
+load 1m
+  a{x="1"} 1 2 3
+  a{x="2"} {{count:2 sum:3 buckets:[1 1]}}x2
+
+eval instant at 1m a
+  a{x="1"} 2
+
+eval instant at 1m a{x="1"}
+  a{x="1"} 3
+
+eval instant at 1m a{x="2"}
+  a{x="2"} {{count:2 sum:3 buckets:[1 2]}}
+
+eval instant at 1m a{x="1"}
+  expect warn
+  a{x="1"} 2
+
+eval instant at 1m sum(
+  expect fail msg: something else
+
+eval instant at 1m a{x="1"}
+  a{x="1"} 2
+  a{x="3"} 2
+
+eval range from 0 to 2m step 1m a{x="1"}
+  a{x="1"} 1 2 _
+
+eval instant at 1m 3
+  4
+
+eval instant at 1m sum(a{x="1"})
+  expect no_info
+  {} 2
+"""
+    outcomes = run(script.parse(text))
+    assert [bool(each.failure) for each in outcomes] == [True] * 8 + [False]
+    assert "must not be there" in outcomes[0].failure
+    assert "must be 3.0, is 2.0" in outcomes[1].failure
+    assert (
+        "must be {{count:2 sum:3 buckets:[1 2]}}, is {{count:2 sum:3 counter_reset_hint:not_reset buckets:[1 1]}}"
+        in outcomes[2].failure
+    )
+    assert "must tell" in outcomes[3].failure
+    assert "must fail with something else" in outcomes[4].failure
+    assert "lacks" in outcomes[5].failure
