@@ -9,11 +9,10 @@ it may block; everything heavy is imported from here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import prometheus_client
 from prometheus_client import CollectorRegistry
@@ -24,7 +23,7 @@ from styr.metrics import selfmetrics
 from styr.metrics.config import Config, load
 from styr.metrics.jobs import Jobs
 from styr.metrics.kernels import jit
-from styr.metrics.model.errors import BadData
+from styr.metrics.notifying import Notifying
 from styr.metrics.options import Options
 from styr.metrics.promql import engine as promql
 from styr.metrics.promql.features import DEFAULT, EXPERIMENTAL
@@ -32,7 +31,7 @@ from styr.metrics.remote.otlp import OtlpReceiver
 from styr.metrics.remote.read import RemoteRead
 from styr.metrics.remote.write import WriteReceiver
 from styr.metrics.rules import evaluation
-from styr.metrics.rules.evaluate import Vector
+from styr.metrics.rules.bind import evaluate
 from styr.metrics.rules.groups import Group
 from styr.metrics.rules.manager import Manager
 from styr.metrics.rules.running import RunningGroup
@@ -62,35 +61,15 @@ WATCH_AGAIN = 5.0
 class Rules:
     """`parts.Rules` over the manager."""
 
-    def __init__(self, manager: Manager) -> None:
-        self._manager = manager
+    def __init__(self, manager: Manager, notifying: Notifying) -> None:
+        self._manager, self._notifying = manager, notifying
 
     @property
     def groups(self) -> Sequence[RunningGroup]:
         return self._manager.groups
 
     def alertmanagers(self) -> tuple[Sequence[str], Sequence[str]]:
-        return [], []
-
-
-def evaluate(engine: promql.Engine) -> Callable[[Any, int], Vector]:
-    """What rules ask: `rules.evaluate.Evaluate`."""
-
-    def run(expr: Any, t: int, /) -> Vector:
-        found = engine.instant(expr, t)
-        if found.kind == "scalar":
-            return [((), float(found.values[0]))]
-        if found.kind != "vector" or found.matrix is None:
-            raise BadData(f"rule result is a {found.kind}, not a vector or scalar")
-        matrix = found.matrix
-        values = matrix.v[:, 0].tolist()
-        return [
-            (labels, matrix.histograms[row][0] if row in matrix.histograms else values[row])
-            for row, labels in enumerate(matrix.frame.all_labels())
-            if matrix.ok[row, 0]
-        ]
-
-    return run
+        return self._notifying.urls, []
 
 
 def read_config(options: Options) -> Config:
@@ -131,6 +110,10 @@ class Engine:
         )
         self.promql = promql.Engine(database.querier, settings, clock=clock.monotonic)
         self._threads = ThreadPoolExecutor(RULE_THREADS, thread_name_prefix="rules")
+        url = options.external_url or f"http://{options.host}:{options.port}"
+        self.notifying = Notifying(
+            config.alerting, options.notify, clock, options.data_dir, config.external_labels, url
+        )
         self.rules = Manager(
             evaluation.Engine(
                 evaluate(self.promql),
@@ -139,7 +122,8 @@ class Engine:
                 run=threads(self._threads),
                 querier=database.querier,
                 external_labels=config.external_labels,
-                external_url=options.external_url or f"http://{options.host}:{options.port}",
+                external_url=url,
+                send=self.notifying.send,
             )
         )
         self.pool = Pool(database.appender, clock, seed=random.getrandbits(32))
@@ -151,9 +135,10 @@ class Engine:
     def install(self, api: Api) -> None:
         """The API answers from now on."""
         parts, database = api.parts, self.database
-        parts.engine = PromqlEngine(self.promql, self._clock, str, str)
+        parts.engine = PromqlEngine(self.promql, self._clock)
         parts.appender, parts.admin = database.appender, DatabaseAdmin(database, self._clock, self._random)
-        parts.rules, parts.targets = Rules(self.rules), self.targets
+        parts.rules, parts.targets = Rules(self.rules, self.notifying), self.targets
+        api.alertmanager = self.notifying.api
         status = parts.status
         status.external_labels = dict(self.config.external_labels)
         status.config_loaded, status.config = self._clock.time(), lambda: self.config.text
@@ -168,6 +153,7 @@ class Engine:
     async def run(self) -> None:
         """Until cancelled."""
         self.jobs.apply()
+        await self.notifying.start()
         await self.rules.apply(self._from_files)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.pool.run())
@@ -225,6 +211,7 @@ class Engine:
     async def close(self) -> None:
         """Everything appended is in files that Prometheus reads. Raises StorageError when the disk refuses."""
         await self.rules.close()
+        await self.notifying.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self.database.close)
 

@@ -24,6 +24,7 @@ class Options:
     config: Path | None = None
     kubeconfig: Path | None = None
     token_file: Path | None = None
+    notify: Path | None = None
     retention: int = 15 * 86_400_000
     retention_size: int = 0
     out_of_order_window: int = 0
@@ -91,6 +92,7 @@ def parse(arguments: list[str]) -> Options:
         type=Path,
         help="bearer token, or password, that everything but /-/healthy and /-/ready asks for",
     )
+    add("--notify", type=Path, help="configuration of the embedded notifier, in Alertmanager's format")
     add("--retention", type=duration, default=15 * 86_400_000, help="how long samples are kept")
     add("--retention-size", type=size, default=0, help="how many bytes of blocks are kept")
     add("--out-of-order-window", type=duration, default=0, help="how old a sample may be that comes late")

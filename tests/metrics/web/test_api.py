@@ -54,7 +54,7 @@ async def test_scalar_string_empty_and_histograms() -> None:
     world.engine.answers["1"] = Result("scalar", points({(): [(1500, 1e21)]}))
     world.engine.answers['"x"'] = Result("string", points({(): [(1500, 0.0)]}), 'a "quote"')
     world.engine.answers["up"] = Result("vector", points({}))
-    assert await world.data("query", query="1") == {"resultType": "scalar", "result": [1.5, "1e+21"]}
+    assert await world.data("query", query="1") == {"resultType": "scalar", "result": [1.5, "1000000000000000000000"]}
     assert await world.data("query", query='"x"') == {"resultType": "string", "result": [1.5, 'a "quote"']}
     assert await world.data("query", query="up") == {"resultType": "vector", "result": []}
     histogram = Histogram(0, 0.001, 1, 4, 5.5, [(0, 2)], [1, 1], [(1, 1)], [1])

@@ -17,6 +17,7 @@ SUBCOMMANDS: dict[str, tuple[str, str, str]] = {
     "warm": ("warm", "warm", "Compile the engine's kernels ahead."),
     "tsdb": ("tsdb", "tsdb", "Look into a data directory, and make blocks."),
     "check": ("check", "check", "Check rule files and configurations."),
+    "test": ("unittest", "test", "Run unit tests of rules."),
 }
 """Name: (file, attribute, sentence)."""
 

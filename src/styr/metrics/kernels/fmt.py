@@ -19,6 +19,8 @@ Int = Any
 
 FLOAT_WIDTH = 26
 """Bytes that one float takes at the most: `-0.000001234567890123456789`, `-1.2345678901234567e-308`."""
+PLAIN_WIDTH = 345
+"""The same without exponents: -5e-324 has 324 decimals, or 309 digits before the point."""
 POINT_WIDTH = FLOAT_WIDTH + 28
 """Bytes that one point takes at the most: `[-9223372036854775.808,"..."],`."""
 
@@ -168,7 +170,7 @@ def _special(out: Bytes, at: Int, infinite: Int, negative: Int) -> Int:
 @kernel()
 def write_float(out: Bytes, at: Int, bits: Int, always_plain: Int) -> Int:
     """One double by its bits: `NaN`, `+Inf`, `-Inf`, else the shortest decimal; from 1e21 on and below 1e-6 with an exponent
-    unless `always_plain` (then the caller has made room for 325 bytes). Returns the position after it."""
+    unless `always_plain` (then `PLAIN_WIDTH` bytes must be there). Returns the position after it."""
     word = np.uint64(bits)
     negative = word >> np.uint64(63) != np.uint64(0)
     fraction = word & np.uint64((1 << 52) - 1)
@@ -230,7 +232,8 @@ def points(t: Ints, bits: Ints, offsets: Ints, out: Bytes, ends: Ints) -> Int:
 
 @kernel("i8(i8[::1], i8, u1[::1], i8[::1])")
 def floats(bits: Ints, always_plain: Int, out: Bytes, ends: Ints) -> Int:
-    """Floats one after the other, each ending at `ends[i]`. `out` has `FLOAT_WIDTH` bytes for each, 330 if `always_plain`."""
+    """Floats one after the other, each ending at `ends[i]`. `out` has `FLOAT_WIDTH` bytes for each, `PLAIN_WIDTH` if
+    `always_plain`."""
     at = 0
     for i in range(len(bits)):
         at = write_float(out, at, bits[i], always_plain)

@@ -13,7 +13,7 @@ from time import perf_counter
 
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
-from styr.kinds.transport import Request, Response
+from styr.kinds.transport import Handler, Request, Response
 from styr.kit.log import Log
 from styr.metrics.model.errors import BadData, MetricsError, QueryCanceled
 from styr.metrics.web import admin, federate, metadata, query, reply, rules, series, status
@@ -69,6 +69,8 @@ class Api:
         self.parts = parts
         self.gate = gate
         self.receivers: Receivers | None = None
+        self.alertmanager: Handler | None = None
+        """Alertmanager's API v2, below /api/v2, when the embedded notifier runs."""
         self._log = query_log
         names = ("handler", "code")
         registry = parts.registry
@@ -116,6 +118,8 @@ class Api:
             return path, getattr(self, top), ""
         if path == "/federate":
             return path, federate.federate, ""
+        if path.startswith("/api/v2/") and self.alertmanager is not None:
+            return "/api/v2", self._alerting, ""
         if not path.startswith("/api/v1/"):
             raise _NoRoute(404, f"there is no {path[:200]} here; the API is below /api/v1/")
         name = path[len("/api/v1/") :]
@@ -147,6 +151,12 @@ class Api:
             "read": receivers.read,
         }
         return endpoints[name]
+
+    async def _alerting(self, call: Call) -> Response:
+        assert self.alertmanager is not None
+        request = call.request
+        request.body = call.body
+        return await self.alertmanager(request)
 
     async def healthy(self, _call: Call) -> Response:
         """The process runs."""

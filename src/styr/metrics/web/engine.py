@@ -6,7 +6,7 @@ The engine's matrices are [series x steps] with gaps; answers are points of seri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,20 +17,18 @@ from styr.metrics.model.frame import LabelFrame
 from styr.metrics.model.matchers import Matcher
 from styr.metrics.promql import engine as promql
 from styr.metrics.promql.ast import VectorSelector
+from styr.metrics.promql.printer import pretty, printed
 from styr.metrics.promql.values import Matrix
 from styr.metrics.web.json import seconds
 from styr.metrics.web.parts import Limits, Points, Result
 
 
 class PromqlEngine:
-    """`parts.Engine`. `pretty` and `text` print a tree: laid out for people, and in one line."""
+    """`parts.Engine`."""
 
-    def __init__(
-        self, engine: promql.Engine, clock: Clock, pretty: Callable[[Any], str], text: Callable[[Any], str]
-    ) -> None:
+    def __init__(self, engine: promql.Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
-        self._pretty, self._text = pretty, text
 
     def instant(self, query: str, t: int, limits: Limits, /) -> Result:
         found = self._engine.instant(query, t, **self._held(limits))
@@ -53,10 +51,10 @@ class PromqlEngine:
         return self._engine.parse(query)
 
     def pretty(self, query: str, /) -> str:
-        return self._pretty(self._engine.parse(query))
+        return pretty(self._engine.parse(query))
 
     def text(self, tree: Any, /) -> str:
-        return self._text(tree)
+        return printed(tree)
 
     def matchers(self, selector: str, /) -> Sequence[Matcher]:
         """Raises BadData."""

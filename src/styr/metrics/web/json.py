@@ -42,8 +42,17 @@ def go_time(seconds: float) -> str:
 
 def number(value: float) -> str:
     """A float as the API prints it."""
-    out, ends = np.zeros(fmt.FLOAT_WIDTH, np.uint8), np.zeros(1, np.int64)
-    size = fmt.floats(np.array([value], np.float64).view(np.int64), 0, out, ends)
+    return _text(value, 0)
+
+
+def plain_number(value: float) -> str:
+    """The same, never with an exponent: scalars, and numbers in trees."""
+    return _text(value, 1)
+
+
+def _text(value: float, plain: int) -> str:
+    out, ends = np.zeros(fmt.PLAIN_WIDTH, np.uint8), np.zeros(1, np.int64)
+    size = fmt.floats(np.array([value], np.float64).view(np.int64), plain, out, ends)
     return out[:size].tobytes().decode()
 
 
@@ -81,10 +90,8 @@ def query_result(result: Result, stats: Mapping[str, Any] | None = None) -> Iter
 
 
 def _single(result: Result) -> bytes:
-    t = result.points.t[:1]
-    if result.type == "string":
-        return b"[" + encode(seconds(int(t[0]))) + b"," + encode(result.text) + b"]"
-    return _texts(t, result.points.v[:1], np.array([0, 1], np.int64))[0]
+    text = result.text if result.type == "string" else plain_number(float(result.points.v[0]))
+    return encode([seconds(int(result.points.t[0])), text])
 
 
 def _array(result: Result) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from styr.kinds.transport import Response
 from styr.metrics.rules import status
+from styr.metrics.rules.groups import Rule
 from styr.metrics.web import reply
 from styr.metrics.web.call import Call
 from styr.metrics.web.forms import invalid
@@ -23,7 +24,12 @@ async def rules(call: Call) -> Response:
         limit=size,
         token=token,
     )
-    return reply.data(status.rules(call.rules.groups, wanted))
+    engine = call.engine
+
+    def shown(rule: Rule) -> str:
+        return rule.expr if rule.ast is None else engine.text(rule.ast)
+
+    return reply.data(status.rules(call.rules.groups, wanted, shown))
 
 
 def _page(call: Call) -> tuple[int, str]:

@@ -21,7 +21,7 @@ from styr.metrics.promql.ast import (
     VectorMatching,
     VectorSelector,
 )
-from styr.metrics.web.json import number
+from styr.metrics.web.json import plain_number
 
 Node = dict[str, Any]
 
@@ -134,7 +134,7 @@ def translate_duration(node: Expr | None) -> Node | None:
             "wrapped": node.wrapped,
         }
     if isinstance(node, NumberLiteral):
-        return {"type": "numberLiteral", "val": number(node.value), "duration": node.duration}
+        return {"type": "numberLiteral", "val": plain_number(node.value), "duration": node.duration}
     return translate(node)
 
 
@@ -145,7 +145,7 @@ _SHAPES: dict[type[Expr], Callable[[Any], Node | None]] = {
     MatrixSelector: _matrix,
     SubqueryExpr: _subquery,
     DurationExpr: translate_duration,
-    NumberLiteral: lambda node: {"type": "numberLiteral", "val": number(node.value)},
+    NumberLiteral: lambda node: {"type": "numberLiteral", "val": plain_number(node.value)},
     ParenExpr: lambda node: {"type": "parenExpr", "expr": translate(node.expr)},
     StringLiteral: lambda node: {"type": "stringLiteral", "val": node.value},
     UnaryExpr: lambda node: {"type": "unaryExpr", "op": node.op, "expr": translate(node.expr)},

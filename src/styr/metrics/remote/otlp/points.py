@@ -224,7 +224,7 @@ def exemplars(found: Sequence[Message]) -> Iterator[Exemplar]:
 
 def plain(value: float) -> str:
     """A bound or quantile as a label value: shortest, never with an exponent."""
-    out, ends = np.zeros(340, np.uint8), np.zeros(1, np.int64)
+    out, ends = np.zeros(fmt.PLAIN_WIDTH, np.uint8), np.zeros(1, np.int64)
     size = fmt.floats(np.array([value], np.float64).view(np.int64), 1, out, ends)
     return out[:size].tobytes().decode()
 

@@ -1,0 +1,84 @@
+"""Where alerts go: Alertmanagers of the configuration, the embedded notifier, or both. Called by `assemble`.
+
+The notifier runs when `--notify FILE` names its configuration, which is Alertmanager's; its API is at /api/v2 of this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from styr.kinds.transport import Handler
+from styr.kit.clock import Clock
+from styr.metrics.model.labels import Labels, make
+from styr.metrics.rules.notify import config as notify
+from styr.metrics.rules.notify.alertmanager import Alertmanagers, Relabel
+from styr.metrics.rules.notify.api import Api
+from styr.metrics.rules.notify.notifier import Notifier
+from styr.metrics.rules.notify.targets import read_targets, relabel_configs
+from styr.metrics.rules.outgoing import Outgoing
+from styr.metrics.scrape.config import parse_rules
+from styr.metrics.scrape.fields import Fields
+from styr.metrics.scrape.relabel import relabel
+
+
+def relabelling(section: Mapping[str, Any]) -> Relabel | None:
+    """`alerting.alert_relabel_configs`, with what scraping uses. Raises BadData."""
+    fields = Fields({"alert_relabel_configs": relabel_configs(section)}, "alerting")
+    rules = parse_rules(fields, "alert_relabel_configs")
+    if not rules:
+        return None
+
+    def apply(labels: Labels) -> Labels | None:
+        found = dict(labels)
+        return make(found) if relabel(rules, found) else None
+
+    return apply
+
+
+class Notifying:
+    """Raises BadData for a configuration that is wrong, OSError for one that cannot be read."""
+
+    def __init__(
+        self,
+        alerting: Mapping[str, Any],
+        file: Path | None,
+        clock: Clock,
+        data_dir: Path,
+        external_labels: Labels,
+        external_url: str,
+    ) -> None:
+        self._targets = read_targets(alerting)
+        self._alertmanagers = Alertmanagers(clock, external_labels, relabelling(alerting))
+        self._notifier: Notifier | None = None
+        if file is not None:
+            found = notify.parse(file.read_text(encoding="utf-8"), file.parent)
+            self._notifier = Notifier(found, clock, data_dir / "notifier.json", external_url)
+
+    @property
+    def api(self) -> Handler | None:
+        """Alertmanager's API v2, when the notifier runs."""
+        return None if self._notifier is None else Api(self._notifier)
+
+    @property
+    def urls(self) -> list[str]:
+        """Of the Alertmanagers, as `alertmanagers` shows them."""
+        return [f"{target.url}/api/v2/alerts" for target in self._targets]
+
+    def send(self, alerts: Sequence[Outgoing]) -> None:
+        """Queues; never waits."""
+        self._alertmanagers.send(alerts)
+        if self._notifier is not None:
+            self._notifier.send(alerts)
+
+    async def start(self) -> None:
+        """Raises StorageError when the notifier's state cannot be read."""
+        if self._notifier is not None:
+            await self._notifier.start()
+        await self._alertmanagers.apply(self._targets)
+
+    async def close(self) -> None:
+        await self._alertmanagers.close()
+        if self._notifier is not None:
+            await self._notifier.close()
