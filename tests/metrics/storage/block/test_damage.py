@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -180,32 +177,6 @@ def test_tombstones_round_trip_and_join() -> None:
     assert tombstones.add([(1, 3), (7, 9)], (4, 6)) == [(1, 9)]
     assert tombstones.add([(1, 3), (7, 9)], (20, 30)) == [(1, 3), (7, 9), (20, 30)]
     assert tombstones.add([], (2, 2)) == [(2, 2)]
-
-
-def test_all_of_it_with_every_index_checked() -> None:
-    """The same in a process whose kernels check bounds, where an access outside raises IndexError and fails the test."""
-    if os.environ.get("STYR_KERNEL_BOUNDSCHECK") == "1":
-        return
-    environment = {**os.environ, "STYR_KERNEL_BOUNDSCHECK": "1"}
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-x",
-            "-p",
-            "no:cacheprovider",
-            __file__,
-            "-k",
-            "truncation or bits or random",
-        ],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def test_the_reference_is_what_was_written(directory: Path) -> None:
