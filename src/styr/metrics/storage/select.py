@@ -24,6 +24,10 @@ from styr.metrics.storage.histograms import decode
 Ints = NDArray[np.int64]
 Ids = NDArray[np.int32]
 
+_BATCH = 500_000
+"""Samples in a batch, at most (but for one long series): arrays of this size are used again by the allocator, larger ones are
+mapped and zeroed anew each time, which costs as much as decoding them."""
+
 _NONE = ChunkSet(
     LabelFrame(Symbols(), 0), np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64),
     np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros(0, np.int64), (),
@@ -117,7 +121,7 @@ class ChunkSelection:
         sums = np.concatenate([[0], np.cumsum(counts)])[c.offsets]
         first, size = 0, self.frame.size
         while first < size:
-            last = int(np.searchsorted(sums, sums[first] + most, "right")) - 1
+            last = int(np.searchsorted(sums, sums[first] + min(most, _BATCH), "right")) - 1
             last = min(max(last, first + 1), size)
             yield self._batch(first, last, int(sums[last] - sums[first]))
             first = last
