@@ -32,20 +32,26 @@ class Symbols:
         """Of distinct strings without "", which get the numbers from 1 on."""
         made = cls()
         made.strings.extend(strings)
-        made._ids = dict(zip(made.strings, range(len(made.strings)), strict=True))
         return made
+
+    def _known(self) -> dict[str, int]:
+        """The numbers by string. Those of strings that `of` was given are made when one is asked for, which seldom happens."""
+        if len(self._ids) < len(self.strings):
+            self._ids = dict(zip(self.strings, range(len(self.strings)), strict=True))
+        return self._ids
 
     def id(self, string: str) -> int:
         """The number of a string, given now if it is new."""
-        found = self._ids.get(string)
+        ids = self._known()
+        found = ids.get(string)
         if found is None:
-            found = self._ids[string] = len(self.strings)
+            found = ids[string] = len(self.strings)
             self.strings.append(string)
         return found
 
     def find(self, string: str) -> int:
         """The number, -1 when the string is not there."""
-        return self._ids.get(string, -1)
+        return self._known().get(string, -1)
 
     def __len__(self) -> int:
         return len(self.strings)
@@ -124,9 +130,30 @@ class LabelFrame:
         return rank[group.reshape(-1)], first[order]
 
     def order(self) -> Rows:
-        """Rows sorted as Prometheus sorts label sets."""
-        sets = self.all_labels()
-        return np.array(sorted(range(self.size), key=sets.__getitem__), np.int64)
+        """Rows sorted as Prometheus sorts label sets: pair by pair, name before value; a set that ends comes before one that
+        goes on. Rows with equal labels keep their order."""
+        names = sorted(name for name, column in self.columns.items() if self.size and column.any())
+        keys = []
+        later = np.zeros(self.size, np.bool_)
+        for name in reversed(names):
+            column = self.columns[name]
+            rank = _ranks(column, self.symbols.strings)
+            absent = column == 0
+            # Without this label, the next one of the row is compared with it, and its name is greater.
+            keys.append(np.where(absent & later, np.iinfo(np.int64).max, rank))
+            later |= ~absent
+        return np.lexsort(keys).astype(np.int64) if keys else np.arange(self.size, dtype=np.int64)
+
+
+def _ranks(column: Ids, strings: list[str]) -> Rows:
+    """Of each row's value among the column's values; 0 for absent ones."""
+    used = np.zeros(int(column.max(initial=0)) + 1, np.bool_)
+    used[column] = True
+    used[0] = False
+    found = sorted(np.flatnonzero(used).tolist(), key=strings.__getitem__)
+    ranks = np.zeros(len(used), np.int64)
+    ranks[found] = np.arange(1, len(found) + 1)
+    return ranks[column]
 
 
 def _dense(key: Rows) -> Rows:

@@ -22,7 +22,7 @@ from styr.metrics.promql import histograms_seam
 from styr.metrics.promql.binary import renamed
 from styr.metrics.promql.query import Query
 from styr.metrics.promql.texts import openmetrics_float
-from styr.metrics.promql.values import Flags, Floats, Matrix, concat, group_rows, own
+from styr.metrics.promql.values import Flags, Floats, Matrix, concat, count_rows, group_rows, own
 
 if TYPE_CHECKING:
     from styr.metrics.promql.functions import Arguments
@@ -101,8 +101,7 @@ def _conflicts(
     native: Flags,
     where: Position,
 ) -> None:
-    has = np.zeros((count, matrix.steps), np.bool_)
-    np.logical_or.at(has, group, classic)
+    has = count_rows(group, count, classic) > 0
     plain = frame.column("le") == 0
     clash = native & has[group] & plain[:, None]
     for row in np.flatnonzero(clash.any(axis=1)).tolist():
@@ -145,6 +144,8 @@ def _quantile(args: Arguments, q: Floats, buckets: Buckets, where: Position) -> 
     )
     shape = (buckets.frame.size, matrix.steps)
     out, ok = np.zeros(shape), np.zeros(shape, np.bool_)
+    held = 3 * shape[0] * shape[1]
+    query.hold(held)
     forced = np.empty((*shape, 3))
     forced[:] = (np.inf, -np.inf, 0.0)
     v, there = np.ascontiguousarray(matrix.v), np.ascontiguousarray(buckets.classic_ok)
@@ -154,6 +155,7 @@ def _quantile(args: Arguments, q: Floats, buckets: Buckets, where: Position) -> 
         name = _name(query, buckets.frame, row)
         note = notes.forced_monotonicity(name, where, int(args.times[step]), low, high, difference)
         query.notes.add(note)
+    query.release(held)
     return [native, Matrix(buckets.frame, out, ok).alive()]
 
 

@@ -166,15 +166,16 @@ class Engine:
             check,
         )
         with self.active(text), np.errstate(all="ignore"):
-            result = _evaluate(state, plan(expr, times), times)
+            result = _evaluate(state, plan(expr, times), times, self.clock)
         done = self.clock()
         result.notes = state.notes
-        result.stats = Stats(parsed - began, done - parsed, 0.0, done - began, state.samples, result.times)
+        sort = result.stats.sort
+        result.stats = Stats(parsed - began, done - parsed - sort, sort, done - began, state.samples, result.times)
         state.samples.total = int(state.samples.per_step.sum())
         return result
 
 
-def _evaluate(query: Query, expr: Expr, times: Times) -> Result:
+def _evaluate(query: Query, expr: Expr, times: Times, clock: Callable[[], float]) -> Result:
     evaluator = Evaluator(query, times.start, times.end, times.step)
     query.samples.per_step = evaluator.tally
     inner = expr.expr if isinstance(expr, StepInvariant) else expr
@@ -188,9 +189,15 @@ def _evaluate(query: Query, expr: Expr, times: Times) -> Result:
             return Result("matrix", evaluator.times, _one_row(value))
         return Result("scalar", evaluator.times, values=value)
     value = _named(query, value.alive())
-    if times.step:
-        value = value.take(value.frame.order())
-    return Result("matrix" if times.step else "vector", evaluator.times, value)
+    if not times.step:
+        return Result("vector", evaluator.times, value)
+    began = clock()
+    order = value.frame.order()
+    if (order != np.arange(len(order))).any():
+        value = value.take(order)
+    result = Result("matrix", evaluator.times, value)
+    result.stats.sort = clock() - began
+    return result
 
 
 def _one_row(values: NDArray[np.float64]) -> Matrix:

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from styr.metrics.model.errors import TooMuch
 from styr.metrics.model.frame import LabelFrame
 from styr.metrics.model.histogram import NOT_RESET, RESET, UNKNOWN, Histogram
 from styr.metrics.model.labels import METRIC_NAME
@@ -48,6 +49,8 @@ from styr.metrics.promql.selectors import RangeSource
 from styr.metrics.promql.values import Floats, Matrix, Value, refuse_same
 
 Ints = NDArray[np.int64]
+MOST_STEPS = 5_000_000
+"""Of a query or a subquery: arrays of that length are always made, whatever they hold."""
 
 
 class Evaluator:
@@ -55,6 +58,11 @@ class Evaluator:
 
     def __init__(self, query: Query, start: int, end: int, step: int) -> None:
         self.query, self.start, self.step = query, start, step
+        steps = (end - start) // max(step, 1) + 1
+        if steps > MOST_STEPS:
+            raise TooMuch(
+                f"{steps} steps are to be evaluated, at most {MOST_STEPS}; ask for a shorter range or a larger step"
+            )
         self.times: Ints = np.arange(start, end + 1, max(step, 1), dtype=np.int64)
         self.steps = len(self.times)
         self.tally: Ints = np.zeros(self.steps, np.int64)
@@ -107,7 +115,7 @@ class Evaluator:
             return value
         if not isinstance(value, Matrix):
             return np.repeat(value, self.steps)
-        self.query.hold(value.samples * (self.steps - 1))
+        self.query.hold(value.weight * (self.steps - 1))
         v, ok = np.repeat(value.v, self.steps, axis=1), np.repeat(value.ok, self.steps, axis=1)
         histograms = {
             row: dict.fromkeys(range(self.steps), found[0]) for row, found in value.histograms.items() if 0 in found
@@ -153,13 +161,13 @@ class Evaluator:
         """What was read is let go, what came of it is held."""
         for each in inputs:
             if isinstance(each, Matrix):
-                self.query.release(each.samples)
-        self.query.hold(result.samples)
+                self.query.release(each.weight)
+        self.query.hold(result.weight)
 
     def _aggregate(self, expr: AggregateExpr) -> Matrix:
         if expr.op in aggregate.FOLDING:
             result = aggregate.Fold(self.query, expr, self.stream(expr.expr), self.steps).run()
-            self.query.hold(result.samples)
+            self.query.hold(result.weight)
             return result
         if expr.op == "count_values":
             name = expr.param.value if isinstance(expr.param, StringLiteral) else ""
@@ -188,7 +196,7 @@ class Evaluator:
             if made is not None:
                 return made if made.unique else self._refusing(made)
         matrix = self.matrix(expr)
-        self.query.release(matrix.samples)
+        self.query.release(matrix.weight)
         part = Part(0, np.ascontiguousarray(matrix.v), np.ascontiguousarray(matrix.ok), matrix.histograms)
         return Stream(matrix.frame, iter([part]), matrix.drop)
 

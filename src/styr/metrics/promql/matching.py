@@ -16,7 +16,7 @@ from styr.metrics.model.frame import LabelFrame
 from styr.metrics.model.labels import Labels, text
 from styr.metrics.promql.ast import VectorMatching
 from styr.metrics.promql.query import Query
-from styr.metrics.promql.values import METADATA_LABELS, Flags, Floats, Matrix, group_rows
+from styr.metrics.promql.values import METADATA_LABELS, Flags, Floats, Matrix, count_rows, group_rows
 
 Ints = NDArray[np.int64]
 
@@ -35,9 +35,7 @@ def signatures(left: LabelFrame, right: LabelFrame, matching: VectorMatching) ->
 
 def presence(signature: Ints, count: int, ok: Flags) -> Flags:
     """[signatures, steps]: whether any row of the signature has a sample."""
-    present = np.zeros((count, ok.shape[1]), np.bool_)
-    np.logical_or.at(present, signature, ok)
-    return present
+    return count_rows(signature, count, ok) > 0
 
 
 @dataclass(slots=True)
@@ -59,10 +57,11 @@ def join(
     if matching.fill_left is not None or matching.fill_right is not None:
         active = active | one.ok.any(axis=0)
     _refuse_duplicates(one, of_one, count, active, matching, one_side)
+    held = int(np.bincount(of_one, minlength=count)[of_many].sum()) * many.steps if len(of_many) else 0
+    query.hold(held)
     left, right = _pairs(of_many, of_one, count)
-    query.hold(len(left) * many.steps)
     ok = many.ok[left] & one.ok[right]
-    query.release(len(left) * many.steps)
+    query.release(held)
     joins = [(left, right, ok)]
     if matching.fill_right is not None:
         missing = many.ok & ~presence(of_one, count, one.ok)[of_many]
@@ -101,9 +100,7 @@ def _refuse_duplicates(
 ) -> None:
     if len(of_one) == len(np.unique(of_one)):
         return
-    seen = np.zeros((count, one.steps), np.int32)
-    np.add.at(seen, of_one, one.ok)
-    twice = (seen > 1) & active
+    twice = (count_rows(of_one, count, one.ok) > 1) & active
     if not twice.any():
         return
     step = int(np.flatnonzero(twice.any(axis=0))[0])
@@ -171,9 +168,7 @@ def refuse_ambiguous(pairs: Join, ok: Flags, frame: LabelFrame, matching: Vector
         message = "multiple matches for labels: grouping labels must ensure unique matches"
     if not len(group) or len(np.unique(group)) == len(group):
         return
-    seen = np.zeros((int(group.max()) + 1, ok.shape[1]), np.int32)
-    np.add.at(seen, group, ok)
-    if (seen > 1).any():
+    if (count_rows(group, int(group.max()) + 1, ok) > 1).any():
         raise ExecutionError(message)
 
 

@@ -99,6 +99,6 @@ def collect(query: Query, stream: Stream, steps: int) -> Matrix:
             {new: part.histograms[old] for new, old in enumerate(rows.tolist()) if old in part.histograms},
             None if stream.drop is None else stream.drop[where],
         )
-        query.hold(matrix.samples)
+        query.hold(matrix.weight)
         kept.append(matrix)
     return concat(kept) if kept else Matrix.empty(steps, stream.frame.symbols)

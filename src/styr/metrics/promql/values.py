@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
+CELL_BYTES = 9
+"""Of one place in a matrix: a float and a flag."""
 METADATA_LABELS = ("__name__", "__type__", "__unit__")
 """They go when a function changes what the series means."""
 SAME_LABELSET = "vector cannot contain metrics with the same labelset"
@@ -49,9 +51,12 @@ class Matrix:
         return int(self.v.shape[1])
 
     @property
-    def samples(self) -> int:
-        """Floats, and histograms by the memory they take."""
-        return int(self.ok.sum()) + sum(histogram_size(h) - 1 for row in self.histograms.values() for h in row.values())
+    def weight(self) -> int:
+        """In samples of 16 bytes, as limits count: samples, histograms by the memory they take, and no less than the arrays."""
+        samples = int(self.ok.sum())
+        for row in self.histograms.values():
+            samples += sum(histogram_size(h) - 1 for h in row.values())
+        return max(samples, self.ok.size * CELL_BYTES // 16)
 
     def dropping(self) -> Flags:
         return np.zeros(self.size, np.bool_) if self.drop is None else self.drop
@@ -130,9 +135,7 @@ def merge_same(matrix: Matrix) -> Matrix:
     group, first = group_rows(matrix.frame)
     if len(first) == matrix.size:
         return matrix
-    count = np.zeros((len(first), matrix.steps), np.int32)
-    np.add.at(count, group, matrix.ok)
-    if (count > 1).any():
+    if (count_rows(group, len(first), matrix.ok) > 1).any():
         raise ExecutionError(SAME_LABELSET)
     merged = matrix.take(first)
     v, ok = merged.v.copy(), merged.ok.copy()
@@ -144,6 +147,18 @@ def merge_same(matrix: Matrix) -> Matrix:
         if row in matrix.histograms:
             histograms.setdefault(to, {}).update(matrix.histograms[row])
     return Matrix(merged.frame, v, ok, histograms, merged.drop)
+
+
+def count_rows(group: Ints, size: int, ok: Flags) -> NDArray[np.int32]:
+    """[groups, steps]: how many rows of each group have a sample."""
+    count = np.zeros((size, ok.shape[1]), np.int32)
+    order = np.argsort(group, kind="stable")
+    present, starts = np.unique(group[order], return_index=True)
+    if len(present) == len(group):
+        count[group] = ok
+    elif len(group):
+        count[present] = np.add.reduceat(ok[order], starts, axis=0, dtype=np.int32)
+    return count
 
 
 def refuse_same(frame: LabelFrame) -> None:
