@@ -134,14 +134,18 @@ def _label(data: Bytes, at: Int, end: Int, keys: Bytes, key: Int) -> Int:
 
 
 @kernel()
-def _reference(data: Bytes, ref: Int, table: Ints, keys: Bytes, key: Int, fill: Int) -> Int:
-    """Version 2: one symbol onto the key. Returns its new end, -1 when there is no such symbol."""
+def _reference(data: Bytes, ref: Int, table: Ints, keys: Bytes, key: Int, base: Int, fill: Int) -> Int:
+    """Version 2: one symbol onto the key that began at `base`. Returns its new end; -1, and nothing is written, when there is
+    no such symbol or the key would become longer than `MAX_KEY`."""
     if ref < 0 or ref >= len(table):
         return -1
     start, stop = table[ref, 0], table[ref, 1]
+    after = key + 4 + stop - start
+    if after - base > MAX_KEY:
+        return -1
     if fill:
         _put(keys, key, data, start, stop)
-    return key + 4 + stop - start
+    return after
 
 
 @kernel()
@@ -151,8 +155,8 @@ def _references(
     """Version 2: `labels_refs`, packed or one by one. Returns (the key's new end, references read, state): state -1 is
     malformed, 1 a reference to nothing or a label set beyond `MAX_KEY`."""
     if wire == 0:
-        after = _reference(data, start, table, keys, key, fill)
-        return (key, 1, 1) if after < 0 or after - base > MAX_KEY else (after, 1, 0)
+        after = _reference(data, start, table, keys, key, base, fill)
+        return (key, 1, 1) if after < 0 else (after, 1, 0)
     if wire != 2:
         return key, 0, -1
     count = 0
@@ -161,8 +165,8 @@ def _references(
         if start < 0:
             return key, count, -1
         count += 1
-        after = _reference(data, ref, table, keys, key, fill)
-        if after < 0 or after - base > MAX_KEY:
+        after = _reference(data, ref, table, keys, key, base, fill)
+        if after < 0:
             return key, count, 1
         key = after
     return key, count, 0
