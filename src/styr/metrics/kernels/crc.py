@@ -31,7 +31,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _BYTE = np.uint64(0xFF)
 
 
-@kernel("u4(u4, u1[::1], i8, i8)")
+@kernel("u4(i8, u1[::1], i8, i8)")
 def crc32c_continue(seed: int, data: Bytes, start: int, end: int) -> int:
     """The checksum of what `seed` is the checksum of, followed by `data[start:end]`. The caller has checked the bounds."""
     crc = np.uint64(seed) ^ _LOW
@@ -63,4 +63,4 @@ def crc32c_continue(seed: int, data: Bytes, start: int, end: int) -> int:
 @kernel("u4(u1[::1], i8, i8)")
 def crc32c(data: Bytes, start: int, end: int) -> int:
     """The checksum of `data[start:end]`. The caller has checked the bounds."""
-    return crc32c_continue(np.uint32(0), data, start, end)  # type: ignore[arg-type]  # a u4, as the signature says
+    return crc32c_continue(0, data, start, end)

@@ -40,6 +40,24 @@ def strings_at(data: Bytes, entries: Ints, which: Ints, starts: Ints, ends: Ints
     return -1
 
 
+@kernel("i8(u1[::1], i8[::1], i8[::1], u1[::1])")
+def join_strings(data: Bytes, starts: Ints, ends: Ints, out: Bytes) -> Int:
+    """Copies `data[starts[i]:ends[i]]` one behind the other to `out`, a zero byte behind each. Returns the length, -1 when one
+    has a zero byte itself or they do not fit."""
+    at = 0
+    for i in range(len(starts)):
+        if at + ends[i] - starts[i] >= len(out):
+            return -1
+        for k in range(starts[i], ends[i]):
+            if data[k] == 0:
+                return -1
+            out[at] = data[k]
+            at += 1
+        out[at] = 0
+        at += 1
+    return at
+
+
 @kernel()
 def _same(data: Bytes, a: Int, b: Int, size: Int) -> Int:
     for k in range(size):  # noqa: SIM110  # a kernel has no generators

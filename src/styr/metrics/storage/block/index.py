@@ -157,7 +157,7 @@ class Index:
             start,
             end,
             self._symbols,
-            self.version == 1,
+            int(self.version == 1),
             label_at,
             chunk_at,
             names,
