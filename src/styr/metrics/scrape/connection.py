@@ -20,6 +20,7 @@ from styr.metrics.scrape.buffers import MOST, Body, Buffers
 MAX_HEAD = 64 << 10
 """Bytes of status line and headers that a target may send."""
 
+_USUAL_HEAD = 1 << 10
 _FIRST = 64 << 10
 _ROOM = PADDING + 2
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([^\r\n]*))?\r?\n")
@@ -62,6 +63,7 @@ class Connection(asyncio.BufferedProtocol):
         self._last_size = _FIRST
         self._page: Page | None = None
         self._used = False
+        self._chunks = np.zeros(4, np.int64)
         self._forget()
 
     @property
@@ -103,7 +105,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def _forget(self) -> None:
         self._filled, self._begin, self._length = 0, -1, -1
-        self._chunks = np.zeros(4, np.int64)
         self._chunked = False
         self._page = None
 
@@ -179,8 +180,11 @@ class Connection(asyncio.BufferedProtocol):
     # The answer.
 
     def _read_head(self) -> bool:
-        head = self._buffer[: min(self._filled, MAX_HEAD)].tobytes()
+        head = self._buffer[: min(self._filled, _USUAL_HEAD)].tobytes()
         end = _END.search(head)
+        if end is None and self._filled > _USUAL_HEAD:
+            head = self._buffer[: min(self._filled, MAX_HEAD)].tobytes()
+            end = _END.search(head)
         if end is None:
             if self._filled >= MAX_HEAD:
                 raise FetchError(f"{self.peer} sent more than {MAX_HEAD} bytes of headers")
@@ -226,20 +230,19 @@ class Connection(asyncio.BufferedProtocol):
                 self._grow(self._begin + self._length + _ROOM)
 
     def _read_body(self) -> None:
+        end, whole, surplus = self._filled, False, False
         if self._chunked:
             chunked.dechunk(self._buffer, self._filled, self._chunks)
-            _, end, _, phase = self._chunks.tolist()
+            read, end, _, phase = self._chunks.tolist()
             if phase == chunked.BROKEN:
                 raise FetchError(f"{self.peer} sent no valid HTTP/1.1: a broken chunk")
-            if phase == chunked.DONE:
-                self._done(end, surplus=bool(self._chunks[chunked.READ] < self._filled))
-                return
-            if self._chunks[chunked.READ] == self._filled:
+            whole, surplus = phase == chunked.DONE, read < self._filled
+            if not whole:
                 self._filled = self._chunks[chunked.READ] = end  # what has been read needs no room
-        else:
-            end = self._filled
-            if 0 <= self._length <= end - self._begin:
-                self._done(self._begin + self._length, surplus=end > self._begin + self._length)
-                return
+        elif self._length >= 0:
+            end = min(end, self._begin + self._length)
+            whole, surplus = end == self._begin + self._length, end < self._filled
         if end - self._begin > self._most:
             raise BodyTooLarge
+        if whole:
+            self._done(end, surplus)

@@ -238,8 +238,8 @@ class Ingest:
 
     def _merge(self, lines: Lines, body: Body, media: Media, t: int) -> Outcome:
         """Lines that came, went or moved. Raises Reparse when only the whole body tells."""
-        if self._scratch.counts[text.SLOW]:
-            raise Reparse
+        if self._scratch.counts[text.SLOW] or lines.duplicates:
+            raise Reparse  # of lines for one series the first one counts, and which that is may have changed
         missed = missed_lines(lines, self._scratch, body, media)
         series, columns = self.series, missed.table[:-1, text.COLUMN]
         columns[missed.numbers] = text.OTHER  # until they are placed
@@ -247,14 +247,14 @@ class Ingest:
         here[: series.reports] = True
         here[columns[columns >= 0]] = True
         own_here[text.STAMPED - columns[columns <= text.STAMPED]] = True
-        if lines.duplicates and not (here.all() and own_here.all()):
-            raise Reparse  # the series may live on in a line that was held for a duplicate
         known = int(np.count_nonzero((columns != text.OTHER) & (columns != text.DROPPED)))
         row = series.row
         row = Row(row.values[here], row.own[own_here], row.stamps[own_here], row.fresh[own_here])
         kept = Kept(series.refs[here], series.own[own_here], row)
         samples = missed.exposition.samples
         placed = place(samples, self._refs(samples, known), kept, self._config.honor_timestamps)
+        if placed.duplicates:
+            raise Reparse
         missed.table[:-1, text.COLUMN] = renumber(columns, here, own_here)
         missed.table[missed.numbers, text.COLUMN] = placed.columns
         self._learn(missed.exposition, whole=False)
