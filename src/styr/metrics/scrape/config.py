@@ -230,23 +230,21 @@ def parse_rules(fields: Fields, name: str, legacy_names: bool = False) -> tuple[
 
 
 def _rule(fields: Fields, legacy_names: bool) -> Rule:
-    regex = fields.text("regex", DEFAULT_REGEX)
     scheme = fields.choice("name_validation_scheme", ("", "utf8", "legacy"), "")
+    values: dict[str, Any] = {
+        "action": fields.text("action", "replace").lower(),
+        "source_labels": fields.texts("source_labels"),
+        "separator": fields.text("separator", DEFAULT_SEPARATOR),
+        "regex": fields.text("regex", DEFAULT_REGEX),
+        "modulus": fields.count("modulus"),
+        "target_label": fields.text("target_label"),
+        "replacement": fields.text("replacement", DEFAULT_REPLACEMENT),
+    }
+    fields.end()
     try:
-        rule = Rule(
-            action=fields.text("action", "replace").lower(),
-            source_labels=fields.texts("source_labels"),
-            separator=fields.text("separator", DEFAULT_SEPARATOR),
-            regex=regex,
-            modulus=fields.count("modulus"),
-            target_label=fields.text("target_label"),
-            replacement=fields.text("replacement", DEFAULT_REPLACEMENT),
-            legacy_names=scheme == "legacy" if scheme else legacy_names,
-        )
+        return Rule(**values, legacy_names=scheme == "legacy" if scheme else legacy_names)
     except BadData as error:
         raise BadData(f"{fields.path}.{error}") from None
-    fields.end()
-    return rule
 
 
 def _params(fields: Fields) -> tuple[tuple[str, tuple[str, ...]], ...]:
