@@ -42,6 +42,7 @@ class RuleObjects:
         self._interval = interval
         self._groups: dict[Key, list[Group]] = {}
         self._changed = asyncio.Event()
+        self._changed.set()
 
     def controllers(self) -> list[Controller]:
         return [Controller(PROMETHEUS_RULE.plural, PROMETHEUS_RULE, self._reconcile, workers=1)]
@@ -50,7 +51,7 @@ class RuleObjects:
         return [group for _, groups in sorted(self._groups.items()) for group in groups]
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. Hands over the list at once, also an empty one, and after each change."""
         while True:
             await self._changed.wait()
             await self._clock.sleep(SETTLE)

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from styr.metrics.model.errors import BadData
+from styr.metrics.rules.fields import Fields, Secret, check_url
 from styr.metrics.rules.notify import inhibit, intervals
-from styr.metrics.rules.notify.fields import Fields, Secret, check_url
 from styr.metrics.rules.notify.inhibit import Rule
 from styr.metrics.rules.notify.intervals import Interval
 from styr.metrics.rules.notify.messages import TemplateError, Texts

@@ -12,7 +12,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from styr.kit.http import HttpError, HttpResponse, fetch
-from styr.metrics.rules.notify.fields import Fields, Secret
+from styr.metrics.rules.fields import Fields, Secret
 
 MOST_ANSWER = 64 << 10
 """Bytes of an answer that are looked at."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from styr.metrics.model.histogram import Histogram
 from styr.metrics.model.labels import quote
+from styr.metrics.promql.histograms.text import shown as histogram_text
 from styr.metrics.rules.templates.lexer import unicode_name
 from styr.metrics.rules.templates.numbers import format_float
 from styr.metrics.rules.templates.values import CallFailed, GoList, GoMap, Struct, type_name
@@ -225,7 +226,7 @@ def _composite(value: Any, spec: Spec, depth: int) -> str | None:
         return shown(each, spec, depth + 1)
 
     if isinstance(value, Histogram):
-        return spec.pad(_histogram_text(value))
+        return spec.pad(histogram_text(value))
     if isinstance(value, Struct):
         return _struct(value, spec, depth, inner)
     if isinstance(value, GoMap):
@@ -247,15 +248,6 @@ def _struct(value: Struct, spec: Spec, depth: int, inner: Callable[[Any], str]) 
         return "0xc000000000"
     fields = " ".join((f"{k}:" if spec.plus or spec.sharp else "") + inner(v) for k, v in value.fields.items())
     return ("&" if value.pointer else "") + "{" + fields + "}"
-
-
-_histogram_text: Callable[[Histogram], str] = str
-
-
-def print_histograms_by(printer: Callable[[Histogram], str]) -> None:
-    """Sets how histograms are printed; the package's entry point hands in PromQL's way."""
-    global _histogram_text
-    _histogram_text = printer
 
 
 def sprintf(template: str, args: Sequence[Any]) -> str:

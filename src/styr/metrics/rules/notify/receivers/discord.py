@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from styr.metrics.rules.notify.fields import Fields, Secret, check_url
+from styr.metrics.rules.fields import Fields, Secret, check_url
 from styr.metrics.rules.notify.messages import Message, Texts
 from styr.metrics.rules.notify.post import Access, check, post, read_access
 from styr.metrics.rules.notify.receivers.base import Expander, read_secret

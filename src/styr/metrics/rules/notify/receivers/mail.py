@@ -15,7 +15,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime, getaddresses
 
 from styr.metrics.model.errors import BadData
-from styr.metrics.rules.notify.fields import Fields, Secret
+from styr.metrics.rules.fields import Fields, Secret
 from styr.metrics.rules.notify.messages import Message, Texts
 from styr.metrics.rules.notify.post import NotSent
 from styr.metrics.rules.notify.receivers.base import Expander, read_secret
