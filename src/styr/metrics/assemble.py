@@ -9,6 +9,7 @@ it may block; everything heavy is imported from here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,6 +57,8 @@ MAINTENANCE = 60.0
 RULE_THREADS = 4
 WATCH_AGAIN = 5.0
 """Seconds before Kubernetes is asked again."""
+WITHOUT_OBJECTS = 20.0
+"""Seconds that rules of files wait for those of Kubernetes at the start: only the first list restores what was pending."""
 
 
 class Rules:
@@ -131,6 +134,7 @@ class Engine:
         self.jobs = Jobs(self.pool, self.targets, clock, config.jobs)
         self._from_files: Sequence[Group] = config.groups
         self._from_objects: Sequence[Group] = ()
+        self._know_objects = asyncio.Event()
 
     def install(self, api: Api) -> None:
         """The API answers from now on."""
@@ -154,12 +158,20 @@ class Engine:
         """Until cancelled."""
         self.jobs.apply()
         await self.notifying.start()
-        await self.rules.apply(self._from_files)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.pool.run())
             group.create_task(self._maintain())
             if self.options.kubeconfig is not None:
                 group.create_task(self._watch(self.options.kubeconfig))
+            group.create_task(self._first_rules())
+
+    async def _first_rules(self) -> None:
+        """Rules of files alone, when there is no Kubernetes API, or none that answers."""
+        if self.options.kubeconfig is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._know_objects.wait(), WITHOUT_OBJECTS)
+                return
+        await self.rules.apply([*self._from_files, *self._from_objects])
 
     async def _maintain(self) -> None:
         while True:
@@ -206,6 +218,7 @@ class Engine:
     async def apply_objects(self, groups: Sequence[Group]) -> None:
         """Rules that Kubernetes objects amount to, beside those of files."""
         self._from_objects = groups
+        self._know_objects.set()
         await self.rules.apply([*self._from_files, *self._from_objects])
 
     async def close(self) -> None:

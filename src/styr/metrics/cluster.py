@@ -7,6 +7,7 @@ targets and rules stay what they were.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
@@ -19,6 +20,9 @@ from styr.metrics.scrape.config import ScrapeConfig
 from styr.metrics.scrape.discovery import Discovery
 from styr.metrics.scrape.kubernetes.roles import Roles
 from styr.metrics.scrape.kubernetes.watcher import Monitors
+
+COMPLETE = 10.0
+"""Seconds that the first list may take."""
 
 
 class Cluster:
@@ -37,6 +41,7 @@ class Cluster:
         defaults: ScrapeConfig | None = None,
         interval: int = 60_000,
     ) -> None:
+        self._clock = clock
         self._manager = Manager(client, clock, random)
         self._roles = Roles(self._manager.context("discovery").informers)
         self._monitors = Monitors(apply_jobs, clock, defaults)
@@ -49,7 +54,14 @@ class Cluster:
         return self._roles.discovery(text)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. Jobs and rules are handed over once all that there are have been looked at: half a list would take
+        away what runs. A kind that the API does not serve is waited for a moment only."""
         async with asyncio.TaskGroup() as group:
-            for work in (self._manager.run(), self._monitors.run(), self._rules.run()):
-                group.create_task(work)
+            group.create_task(self._manager.run())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(COMPLETE):
+                    await self._manager.synced()
+                    while not self._manager.idle:
+                        await self._clock.sleep(0.05)
+            group.create_task(self._monitors.run())
+            group.create_task(self._rules.run())

@@ -157,3 +157,19 @@ async def test_ten_thousand_endpoints_are_one_change():
             informer.observe(each)
         await until(lambda: len(told.groups) == 10_000)
         assert told.calls == before + 1
+
+
+async def test_an_object_that_makes_no_sense_hides_no_other():
+    async with cluster() as (client, roles):
+        await client.create(ENDPOINT_SLICE, slice())
+        async with following(roles, Role("endpointslice")) as told:
+            informer = roles.catalogue(Role("endpointslice")).informers.ensure(ENDPOINT_SLICE)
+            for number, broken in enumerate(({"port": "x"}, "no port", None)):
+                bad = slice(f"bad-{number}", ("web-9",))
+                bad["metadata"] |= {"resourceVersion": str(20_000 + number), "uid": f"b{number}"}
+                informer.observe({**bad, "ports": [broken]})
+            good = slice("good", ("web-8",), port=1)
+            good["metadata"] |= {"resourceVersion": "30000", "uid": "g"}
+            informer.observe(good)
+            await until(lambda: "endpointslice/default/good" in told.groups)
+            assert set(told.groups) == {"endpointslice/default/web-x", "endpointslice/default/good"}

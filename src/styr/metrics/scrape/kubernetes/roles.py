@@ -17,9 +17,12 @@ from styr.client.informers import Informers
 from styr.kinds import meta
 from styr.kinds.meta import Key
 from styr.kinds.resources import ENDPOINT_SLICE, NODE, POD, SERVICE, Object, Resource
+from styr.kit.log import Log
 from styr.metrics.scrape.discovery import Group, Publish
 from styr.metrics.scrape.kubernetes import endpoints, nodes, pods, services
 from styr.metrics.scrape.kubernetes.jobs import Role, RoleName, read_role
+
+log = Log("styr.metrics.scrape")
 
 READS: dict[RoleName, tuple[Resource, ...]] = {
     "pod": (POD,),
@@ -132,7 +135,7 @@ class Catalogue:
         self._due = False
         changed: list[Group] = []
         for key in self._dirty:
-            group = self._group(key)
+            group = self._safely(key)
             before = self.groups.get(group.source)
             if group.targets:
                 self.groups[group.source] = group
@@ -145,17 +148,25 @@ class Catalogue:
             for listener in tuple(self._listeners):
                 listener(changed)
 
+    def _safely(self, key: Key) -> Group:
+        """No targets of an object that no server should have let in: it must not hide the others."""
+        try:
+            return self._group(key)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            log.error("an object gives no targets", error, role=self.name, object=key)
+            return Group(_source(self.name, key))
+
     def _group(self, key: Key) -> Group:
         obj = self._informer(READS[self.name][0]).get(key)
         self._remember(key, tuple(self._parts(obj)) if obj is not None else ())
-        if self.name == "pod":
-            return pods.group(obj, self._node_of(obj)) if obj is not None else Group(pods.source(*key))
-        if self.name == "service":
-            return services.group(obj) if obj is not None else Group(services.source(*key))
-        if self.name == "node":
-            return nodes.group(obj) if obj is not None else Group(nodes.source(key.name))
         if obj is None:
-            return Group(endpoints.source(*key))
+            return Group(_source(self.name, key))
+        if self.name == "pod":
+            return pods.group(obj, self._node_of(obj))
+        if self.name == "service":
+            return services.group(obj)
+        if self.name == "node":
+            return nodes.group(obj)
         around = endpoints.Around(self._find(SERVICE), self._find(POD), self._find(NODE) if self.node else None)
         return endpoints.group(obj, around, legacy=self.name == "endpoints")
 
@@ -189,6 +200,13 @@ class Catalogue:
             self._uses[key] = parts
             for part in parts:
                 self._users.setdefault(part, {})[key] = None
+
+
+def _source(role: RoleName, key: Key) -> str:
+    """The group's source of an object that is gone."""
+    if role == "node":
+        return nodes.source(key.name)
+    return {"pod": pods.source, "service": services.source}.get(role, endpoints.source)(*key)
 
 
 def _told(node: Object) -> object:
