@@ -8,7 +8,7 @@ import math
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -141,8 +141,10 @@ def _free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path, data: dict[Labels, list[tuple[int, float]]] | None = None) -> Iterator[Peer]:
-    """A Prometheus over `data`, until the block ends."""
+def running(
+    folder: Path, data: dict[Labels, list[tuple[int, float]]] | None = None, prepare: Callable[[], None] = lambda: None
+) -> Iterator[Peer]:
+    """A Prometheus over `data`, until the block ends. `prepare` is called before it starts, when `folder`/data is there."""
     storage, config = folder / "data", folder / "prometheus.yml"
     storage.mkdir(parents=True)
     config.write_text("{}\n")
@@ -151,6 +153,7 @@ def running(folder: Path, data: dict[Labels, list[tuple[int, float]]] | None = N
         text.write_text(openmetrics(data))
         made = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(storage)]
         subprocess.run(made, check=True, capture_output=True)
+    prepare()
     port = _free_port()
     command = [
         "prometheus",

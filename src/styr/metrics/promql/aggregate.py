@@ -83,15 +83,19 @@ class Fold:
         op = self.expr.op
         floats = part.ok.copy()
         for row, found in part.histograms.items():
+            floats[row, list(found)] = op in ("count", "group")
+        first_float = np.where(self.count > 0, -1, len(self.group))
+        np.minimum.at(first_float, group, np.where(floats, np.arange(len(floats))[:, None], len(self.group)))
+        for row, found in part.histograms.items():
             for step, histogram in found.items():
                 if op in ("count", "group"):
                     continue
-                floats[row, step] = False
                 if op in _IGNORES_HISTOGRAMS:
                     where = (self.expr.expr.start, self.expr.expr.end)
                     self.query.notes.add(notes.histogram_ignored_in_aggregation(op, where))
                 else:
-                    self.histograms.add(int(group[row]), step, histogram, part.first + row)
+                    after_float = bool(first_float[group[row], step] < row)
+                    self.histograms.add(int(group[row]), step, histogram, part.first + row, after_float)
         return floats
 
     def _finish(self) -> Matrix:

@@ -254,7 +254,9 @@ class Evaluator:
             if isinstance(where, MatrixSelector | SubqueryExpr):
                 args = [self.scalar(other) for j, other in enumerate(expr.args) if j != i]
                 source = self.source(where)
-                job = ranges.Job(self.query, expr, source, self.times, args, self.tally, (arg.start, arg.end))
+                # Prometheus forgets where a subquery stands.
+                position = (0, 0) if isinstance(where, SubqueryExpr) else (arg.start, arg.end)
+                job = ranges.Job(self.query, expr, source, self.times, args, self.tally, position)
                 return ranges.stream(job)
         return None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from styr.metrics.model.histogram import CUSTOM_BUCKETS, Histogram
 from styr.metrics.promql.histograms import gomath, layout
 from styr.metrics.promql.histograms.bounds import upper
+from styr.metrics.promql.histograms.working import quotient
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,11 @@ class Bucket:
     def fraction_below(self, value: float, linear: bool) -> float:
         """The part of the bucket's width that is below a value inside it; `linear`, or on a logarithmic scale."""
         if linear:
-            return (value - self.lower) / (self.upper - self.lower)
+            return quotient(value - self.lower, self.upper - self.lower)
         low, high, at = (gomath.log2(abs(each)) for each in (self.lower, self.upper, value))
         if value > 0:
-            return (at - low) / (high - low)
-        return 1 - ((at - high) / (low - high))
+            return quotient(at - low, high - low)
+        return 1 - quotient(at - high, low - high)
 
 
 def positive(h: Histogram) -> list[Bucket]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from styr.metrics.model.histogram import CUSTOM_BUCKETS, Histogram
 from styr.metrics.promql.histograms import buckets
 from styr.metrics.promql.histograms.buckets import Bucket
-from styr.metrics.promql.histograms.working import Working
+from styr.metrics.promql.histograms.working import Working, quotient
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +124,8 @@ def _zero(count: float, lower: float, upper: float, cut: Cut) -> tuple[float, fl
     if cut.at >= upper:
         return all_kept if cut.below else none_kept
     if cut.below:
-        return count * ((cut.at - lower) / (upper - lower)), (lower + cut.at) / 2
-    return count * ((upper - cut.at) / (upper - lower)), (cut.at + upper) / 2
+        return count * quotient(cut.at - lower, upper - lower), (lower + cut.at) / 2
+    return count * quotient(upper - cut.at, upper - lower), (cut.at + upper) / 2
 
 
 def _middle(lower: float, upper: float, above_zero: bool, linear: bool) -> float:
