@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from styr.metrics.kernels import head as kernels
 from styr.metrics.model.labels import Labels, make
 from styr.metrics.model.matchers import Matcher
 from styr.metrics.storage.db import Database
@@ -120,7 +121,10 @@ class Storage(RuleBasedStateMachine):
         self.database = self._opened()
         assert self.database.problems == []
         assert self.database.recovered.torn == 0
-        self.model.forgotten = set(self.model.last)
+        registry, rows = self.database.head.registry, self.database.head.state.rows
+        live = registry.live()
+        unknown = live[(rows[live, kernels.PACKED] >> 56) & kernels.UNKNOWN > 0]
+        self.model.forgotten = {registry.labels_of(slot) for slot in unknown.tolist()}
         self.model.max_t = self.database.head.state.max_t
         self.model.floor = self.database.head.min_valid
         self._layouts()
