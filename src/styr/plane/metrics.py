@@ -41,7 +41,7 @@ class Pages:
         if request.method not in ("GET", "HEAD"):
             return Response(405, b"GET it\n", {"content-type": "text/plain", "allow": "GET, HEAD"})
         if request.path.rstrip("/") == "/metrics":
-            body, kind = exposition(self._registry, request.headers.get("accept", ""))
+            body, kind = await exposition(self._registry, request.headers.get("accept", ""))
             return Response(200, body, {"content-type": kind})
         if request.path.rstrip("/") == "/metrics/envoy":
             try:
