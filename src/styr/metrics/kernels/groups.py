@@ -54,20 +54,45 @@ def accumulate(op: int, v: Floats, ok: Flags, group: Ints, a: Floats, b: Floats,
     """Adds rows to the states `a`, `b`, `c` and `count`, all zero at first; `finish` reads the results out of them."""
     for s in range(len(group)):
         g = group[s]
-        for k in range(v.shape[1]):
-            if not ok[s, k]:
-                continue
-            x = v[s, k]
-            if count[g, k] == 0:
-                count[g, k] = 1
-                _first(op, x, g, k, a, b)
-            elif op == SUM:
-                a[g, k], b[g, k] = add(x, a[g, k], b[g, k])
-                count[g, k] += 1
-            elif op == AVG:
-                _average(x, g, k, a, b, c, count)
-            else:
-                _more(op, x, g, k, a, b, count)
+        if op == COUNT:
+            _count_row(ok, s, count, g)
+        elif op == SUM:
+            _sum_row(v, ok, s, g, a, b, count)
+        else:
+            _any_row(op, v, ok, s, g, a, b, c, count)
+
+
+@kernel()
+def _count_row(ok: Flags, s: int, count: Floats, g: int) -> None:
+    for k in range(ok.shape[1]):
+        count[g, k] += np.float64(ok[s, k])
+
+
+@kernel()
+def _sum_row(v: Floats, ok: Flags, s: int, g: int, a: Floats, b: Floats, count: Floats) -> None:
+    for k in range(v.shape[1]):
+        if not ok[s, k]:
+            continue
+        if count[g, k] == 0:
+            a[g, k] = v[s, k]
+        else:
+            a[g, k], b[g, k] = add(v[s, k], a[g, k], b[g, k])
+        count[g, k] += 1
+
+
+@kernel()
+def _any_row(op: int, v: Floats, ok: Flags, s: int, g: int, a: Floats, b: Floats, c: Floats, count: Floats) -> None:
+    for k in range(v.shape[1]):
+        if not ok[s, k]:
+            continue
+        x = v[s, k]
+        if count[g, k] == 0:
+            count[g, k] = 1
+            _first(op, x, g, k, a, b)
+        elif op == AVG:
+            _average(x, g, k, a, b, c, count)
+        else:
+            _more(op, x, g, k, a, b, count)
 
 
 @kernel()

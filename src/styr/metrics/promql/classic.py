@@ -7,7 +7,7 @@ Native histograms are one sample each.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -150,13 +150,25 @@ def _quantile(args: Arguments, q: Floats, buckets: Buckets, where: Position) -> 
     forced[:] = (np.inf, -np.inf, 0.0)
     v, there = np.ascontiguousarray(matrix.v), np.ascontiguousarray(buckets.classic_ok)
     groups.bucket_quantile(q, v, there, buckets.rows, buckets.offsets, buckets.bound, out, ok, forced)
-    for row, step in zip(*np.nonzero(forced[:, :, 0] < np.inf), strict=True):
-        low, high, difference = forced[row, step].tolist()
-        name = _name(query, buckets.frame, row)
-        note = notes.forced_monotonicity(name, where, int(args.times[step]), low, high, difference)
-        query.notes.add(note)
+    _tell_forced(args, buckets, forced, where)
     query.release(held)
     return [native, Matrix(buckets.frame, out, ok).alive()]
+
+
+def _tell_forced(args: Arguments, buckets: Buckets, forced: Floats, where: Position) -> None:
+    """One note for each metric name, of all its buckets that had to be raised."""
+    rows, steps = np.nonzero(forced[:, :, 0] < np.inf)
+    if not len(rows):
+        return
+    named = args.query.features.delayed_name_removal
+    names = buckets.frame.column(METRIC_NAME)[rows] if named else np.zeros(len(rows), np.int32)
+    for name in np.unique(names).tolist():
+        mine = names == name
+        found, times = forced[rows[mine], steps[mine]], args.times[steps[mine]]
+        low, high, difference = found[:, 0].min(), found[:, 1].max(), found[:, 2].max()
+        shown = buckets.frame.symbols.strings[name]
+        note = notes.forced_monotonicity(shown, where, int(times.min()), float(low), float(high), float(difference))
+        args.query.notes.add(replace(note, last=int(times.max()), count=int(mine.sum()) - 1))
 
 
 def quantiles(args: Arguments, label: str) -> Matrix:
