@@ -7,6 +7,7 @@ changes later is noticed after `AGAIN` seconds, so that 100,000 repeated series 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
 import numpy as np
 
 from styr.kit.clock import Clock

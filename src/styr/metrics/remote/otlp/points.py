@@ -35,6 +35,8 @@ MAX_EXEMPLAR = 128
 """Characters of an exemplar's labels, OpenMetrics' limit."""
 TARGET_INFO_EVERY = 150_000
 """Milliseconds between samples of `target_info`: half of the lookback, so that it is found at every time."""
+MAX_TARGET_INFO = 600
+"""A day of them."""
 
 
 @dataclass(slots=True)
@@ -80,11 +82,17 @@ def translate(request: Message, settings: Settings) -> Batch:
                 _metric(batch, source, metric, settings, times)
         info = source.target_info()
         if info and times:
-            stamps = [*range(min(times), max(times), TARGET_INFO_EVERY), max(times)]
-            for t in dict.fromkeys(stamps):
+            for t in info_times(min(times), max(times)):
                 batch.add(info, t, 1.0)
             batch.metadata["target_info"] = Metadata("gauge", "Target metadata", "")
     return batch
+
+
+def info_times(first: int, last: int) -> list[int]:
+    """When `target_info` has samples: from the first point's time on, every now and then, and at the last's. At most
+    `MAX_TARGET_INFO`, the newest: two points far apart would otherwise make any number of them."""
+    first = max(first, last - MAX_TARGET_INFO * TARGET_INFO_EVERY)
+    return [*range(first, last, TARGET_INFO_EVERY), last]
 
 
 def _metric(batch: Batch, source: Source, metric: Message, settings: Settings, times: list[int]) -> None:
