@@ -19,8 +19,8 @@ from styr.metrics.exposition.text import unescape
 from styr.metrics.model.labels import METRIC_NAME, Labels
 from styr.metrics.model.samples import Exemplar
 
-_STRING = rb'"(?:[^"\\\n]|\\[^\n])*+"'
-_QUOTED = rb'"(?:[^"\\]|\\[^\n])*+"'
+_STRING = rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"'
+_QUOTED = rb'"[^"\\]*+(?:\\[^\n][^"\\]*+)*+"'
 _LABEL = rb"[a-zA-Z_][a-zA-Z0-9_]*+"
 _METRIC = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 _PAIRS = rb"(?:" + _LABEL + rb"=" + _STRING + rb"(?:,|(?=\})))*+"
@@ -30,7 +30,7 @@ _LINE = re.compile(
     rb"(?: (?P<time>(?!#)[^ \n]++))?+"
     rb"(?: # \{(?P<exemplar>" + _PAIRS + rb")\} (?P<number>[^ \n]++)(?: (?P<when>[^ \n]++))?+)?+\n"
 )
-_PAIR = re.compile(rb"(" + _LABEL + rb')="((?:[^"\\]|\\[^\n])*+)"')
+_PAIR = re.compile(rb"(" + _LABEL + rb')="([^"\\]*+(?:\\[^\n][^"\\]*+)*+)"')
 _META = re.compile(rb"# (HELP|TYPE|UNIT) (?:(" + _METRIC + rb"|" + _QUOTED + rb")( [^\n]*+\n)?+)?+")
 _END = re.compile(rb"# EOF\n?")
 _NAME = re.compile(_METRIC)

@@ -14,8 +14,8 @@ from styr.metrics.exposition.numbers import openmetrics_float, parse_float
 from styr.metrics.model.labels import METRIC_NAME, Labels
 
 # Possessive throughout: a hostile line costs its length, not its square.
-_QUOTED = rb'"(?:[^"\\]|\\[^\n])*+"'
-_PLAIN_QUOTED = rb'"(?:[^"\\\n]|\\[^\n])*+"'
+_QUOTED = rb'"[^"\\]*+(?:\\[^\n][^"\\]*+)*+"'
+_PLAIN_QUOTED = rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"'
 _LABEL = rb"[a-zA-Z_][a-zA-Z0-9_]*+"
 _METRIC = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 
@@ -28,7 +28,7 @@ _LINE = re.compile(
     + rb"[ \t]*+,?+)*+)[ \t]*+\})?+"
     rb"[ \t]*+(?P<value>[^{ \t\n]++)[ \t]*+(?P<time>[0-9]++)?+[ \t]*+\n"
 )
-_PAIR = re.compile(rb"(" + _LABEL + rb')[ \t]*+=[ \t]*+"((?:[^"\\]|\\[^\n])*+)"')
+_PAIR = re.compile(rb"(" + _LABEL + rb')[ \t]*+=[ \t]*+"([^"\\]*+(?:\\[^\n][^"\\]*+)*+)"')
 _BLANK = re.compile(rb"[ \t]*+\n?")
 _COMMENT = re.compile(rb"#[^\n]*+\n?")
 _META = re.compile(rb"#[ \t]++(HELP|TYPE)[ \t]++(" + _METRIC + rb"|" + _QUOTED + rb")?+")

@@ -111,7 +111,10 @@ class Ingest:
             self.forget()
             if not isinstance(error, (ExpositionError, Refused)):
                 raise
-            return self.fail(t, str(error), elapsed)
+            outcome = Outcome(str(error))
+            if isinstance(error, Refused):
+                outcome.scraped, outcome.kept = error.scraped, error.kept
+            return self._failed(t, outcome, elapsed, size)
         self._report(1.0, outcome, size, elapsed())
         done = self.series.append(t)
         outcome.duplicate += done.duplicate
@@ -121,8 +124,10 @@ class Ingest:
 
     def fail(self, t: int, error: str, elapsed: Callable[[], float], size: int = 0) -> Outcome:
         """A scrape without a body; `size` -1 when the body was too large."""
-        outcome = Outcome(error)
         self.series.open()
+        return self._failed(t, Outcome(error), elapsed, size)
+
+    def _failed(self, t: int, outcome: Outcome, elapsed: Callable[[], float], size: int) -> Outcome:
         self._report(0.0, outcome, size, elapsed())
         self.series.mark_all(t, self.series.row.values[: self.series.reports].tolist())
         return outcome
@@ -301,9 +306,11 @@ class Ingest:
         final = [None if each.labels in resolved else resolve(each.labels) for each in samples]
         refs = np.fromiter((resolved.get(each.labels, -1) for each in samples), np.int64, len(samples))
         new = [i for i, labels in enumerate(final) if labels is not None]
-        limit = self._config.sample_limit
-        if limit and known + len(new) + int(np.count_nonzero(refs >= 0)) > limit:
-            raise Refused("sample limit exceeded")
+        limit, kept = self._config.sample_limit, known + len(new) + int(np.count_nonzero(refs >= 0))
+        if limit and kept > limit:
+            if known:
+                raise Reparse  # which counts all of them
+            raise Refused("sample limit exceeded", len(samples), kept)
         if new:
             refs[new] = self._appender.refs([labels for labels in final if labels is not None])
         self._resolved = (

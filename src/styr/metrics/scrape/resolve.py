@@ -16,7 +16,12 @@ EXPORTED = "exported_"
 
 
 class Refused(Exception):
-    """The scrape breaks a limit or a rule; nothing of it is stored. `str()` is what the targets page shows."""
+    """The scrape breaks a limit or a rule; nothing of it is stored. `str()` is what the targets page shows; `scraped` and
+    `kept` are how many samples there were, before and after relabelling, as far as that is known."""
+
+    def __init__(self, reason: str, scraped: int = 0, kept: int = 0) -> None:
+        super().__init__(reason)
+        self.scraped, self.kept = scraped, kept
 
 
 class Resolver:
