@@ -81,7 +81,7 @@ def self_targets(settings: Settings) -> dict[str, Any]:
             {"job_name": "styr", **api},
             {"job_name": "envoy", "metrics_path": "/metrics/envoy", **api},
             {"job_name": "styr-metrics", **own},
-        ]
+        ],
     }
 
 
