@@ -12,7 +12,6 @@ Appending and querying go on during maintenance, which runs in a thread and hold
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import os
 import threading
@@ -48,7 +47,7 @@ class Settings:
     head: HeadSettings = field(default_factory=HeadSettings)
     retention: int = 15 * DAY
     retention_size: int = 0
-    checkpoint_bytes: int = 256 << 20
+    checkpoint_bytes: int = 64 << 20
     stale_share: float = 0.25
     stale_least: int = 20_000
 
@@ -279,17 +278,21 @@ class Database:
             if self.closed:
                 return
             self.closed = True
-            self.head.stop()
             try:
-                self.head.cut_all()
-                with self.head.lock:
-                    _, last = self.head.out_of_order.begin()
-                checkpoint(self.head)
-                self.head.out_of_order.drop_log(last)
+                self._close()
             finally:
-                with contextlib.suppress(OSError):
-                    self.head.close()
                 os.close(self._lock_file)
+
+    def _close(self) -> None:
+        self.head.stop()
+        try:
+            self.head.cut_all()
+            with self.head.lock:
+                _, last = self.head.out_of_order.begin()
+            checkpoint(self.head)
+            self.head.out_of_order.drop_log(last)
+        finally:
+            self.head.close()
 
 
 def _locked(path: Path) -> int:

@@ -7,7 +7,7 @@ Each function writes blocks and returns their metas; forgetting what is in them 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +67,7 @@ def write_late(head: Head, root: Path, name: Name) -> list[Meta]:
         found = chunks_of(head, slots, start, start + width - 1, in_order=False)
         if not len(found.segment):
             continue
-        outside = {row: [(-(1 << 62), start - 1), (start + width, 1 << 62)] for row in range(found.frame.size)}
-        found = merge([replace(found, deleted=outside)])
+        found = merge([found], start, start + width - 1)
         written = write_block(root, found, meta.new(name(), start, start + width, hints=(meta.OUT_OF_ORDER,)))
         if written is not None:
             made.append(written)
@@ -122,7 +121,7 @@ def truncate(head: Head, mint: int, empty: set[int]) -> set[int]:
         head.state.drop_before(mint)
         info = head.state.info
         if info[kernels.MIN_T] != LATE:
-            info[kernels.MIN_T] = max(int(info[kernels.MIN_T]), mint)
+            info[kernels.MIN_T] = max(head.state.oldest(), mint)
         head.disk.drop_before(mint)
         head.tombstones = {
             ref: kept

@@ -106,18 +106,22 @@ class HeadChunks:
         return self._size - self.position if self._descriptor >= 0 else 0
 
     def rotate(self) -> None:
-        """Begins a new file. Raises StorageError."""
-        number = self.first + len(self.segments)
-        path = self._path(number)
+        """Begins a new file; the old one stays until there is one. Raises StorageError."""
+        path = self._path(self.first + len(self.segments))
+        descriptor = -1
         try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            os.pwrite(descriptor, MAGIC, 0)
+            os.ftruncate(descriptor, _STEP)
+            mapped = map_file(path)
             self._close()
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-            os.pwrite(self._descriptor, MAGIC, 0)
-            self._length = min(_STEP, self._size + _STEP)
-            os.ftruncate(self._descriptor, self._length)
-            self.segments.append(map_file(path))
         except OSError as error:
+            if descriptor >= 0:
+                os.close(descriptor)
+                path.unlink(missing_ok=True)
             raise _refused(path, error) from error
+        self._descriptor, self._length = descriptor, _STEP
+        self.segments.append(mapped)
         self.newest.append(-(1 << 63))
         self.position = HEADER
 
@@ -144,18 +148,19 @@ class HeadChunks:
     def sync(self) -> None:
         """Waits until all that was written is on the disk. Raises StorageError. May be called without the head's lock: works
         on a duplicate of the descriptor."""
-        unsynced, self._unsynced = self._unsynced, []
+        current = os.dup(self._descriptor) if self._descriptor >= 0 else -1
         try:
-            if self._descriptor >= 0:
-                unsynced.append(os.dup(self._descriptor))
-            for descriptor in unsynced:
-                os.fdatasync(descriptor)
+            while self._unsynced:
+                os.fdatasync(self._unsynced[0])
+                os.close(self._unsynced.pop(0))
+            if current >= 0:
+                os.fdatasync(current)
             sync_directory(self.directory)
         except OSError as error:
             raise _refused(self.directory, error) from error
         finally:
-            for descriptor in unsynced:
-                os.close(descriptor)
+            if current >= 0:
+                os.close(current)
 
     def drop_before(self, mint: int) -> None:
         """Removes the files from the front that have no sample from `mint` on; never the one that is written to."""

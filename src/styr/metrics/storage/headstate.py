@@ -124,9 +124,14 @@ class HeadState:
                 self.stage = grown(self.stage, len(self.stage) * 2)
 
     def place(self) -> None:
-        """Says where the next staged chunk will lie on the disk. Raises StorageError."""
+        """Says where the next staged chunk will lie on the disk; nothing is staged. Raises StorageError when there is no file
+        at all; one that is full is used on while the disk gives no other."""
         if self.disk.room() < _STAGE:
-            self.disk.rotate()
+            try:
+                self.disk.rotate()
+            except StorageError:
+                if not self.info[kernels.FILE]:
+                    raise
         self.info[kernels.FILE], self.info[kernels.BASE] = self.disk.number, self.disk.position
 
     def flush(self) -> None:
@@ -196,6 +201,12 @@ class HeadState:
         rows = np.zeros(int(kernels.count_chunks(self.rows, self.chunks, slots, start, end, offsets)), np.int64)
         kernels.list_chunks(self.rows, self.chunks, slots, start, end, offsets, rows)
         return offsets, rows
+
+    def oldest(self) -> int:
+        """The first time in any chunk; the newest time of the head when there is none."""
+        opened = self.rows[(self.rows[:, kernels.PACKED] >> 16) & 0xFFFF > 0, kernels.MINT]
+        closed = self.chunks[: self.closed, kernels.CHUNK_MINT]
+        return int(min(opened.min(initial=self.max_t), closed.min(initial=self.max_t)))
 
     def drop_before(self, mint: int) -> None:
         """Forgets the closed chunks that end before `mint`."""

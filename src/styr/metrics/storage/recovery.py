@@ -84,7 +84,13 @@ class _Replay:
 
     def _log(self, directory: Path, apply: Callable[[Records], None]) -> None:
         last = max((number for number, _ in segments(directory)), default=-1)
+        expected = None
         for number, path in history(directory):
+            if expected is not None and number != expected:
+                self._report.problems.append(
+                    f"{path}: segment {expected:08d} is missing before it, with all its samples"
+                )
+            expected = number + 1 if number >= 0 else None
             found = read_segment(path)
             self._report.records += len(found)
             apply(found)
@@ -231,7 +237,9 @@ class _Replay:
             self._histograms(data)
         elif kind == records.TOMBSTONES:
             for ref, mint, maxt in records.read_tombstones(data):
-                head.tombstones.setdefault(ref, []).append((mint, maxt))
+                slot = self._slot(ref)  # The log may name the series by an older reference.
+                if slot >= 0:
+                    head.tombstones.setdefault(int(head.registry.refs[slot]), []).append((mint, maxt))
         elif kind == records.EXEMPLARS:
             for ref, exemplar in records.read_exemplars(data):
                 head.exemplars.add(ref, exemplar)

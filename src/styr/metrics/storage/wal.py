@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styr.metrics.kernels import wal as kernels
-from styr.metrics.model.errors import Corrupt, StorageError, Unavailable
+from styr.metrics.model.errors import StorageError, Unavailable
 from styr.metrics.storage.block.files import sync_directory
 
 Bytes = NDArray[np.uint8]
@@ -192,17 +192,15 @@ class Wal:
             with self._lock:
                 self._set_aside(0)
                 parts, self._pending, self._waiting = self._pending, [], 0
-            done = 0
             try:
                 for part in parts:
                     self._write(part)
-                    done += 1
                 if self._descriptor >= 0:
                     os.fdatasync(self._descriptor)
             except OSError as error:
-                with self._lock:
-                    self._pending = parts[done:] + self._pending
-                    self._waiting += sum(len(part.data) for part in parts[done:])
+                with self._lock:  # All of it: after a failed sync nobody knows which pages were written.
+                    self._pending = parts + self._pending
+                    self._waiting += sum(len(part.data) for part in parts)
                 raise StorageError(
                     f"cannot write the write-ahead log in {self.directory}: {error.strerror}; free some space on its disk"
                 ) from error
@@ -258,20 +256,15 @@ def remove_checkpoint(path: Path) -> None:
 
 def history(directory: Path) -> Iterator[tuple[int, Path]]:
     """(segment, file) of all that a start reads, in order: the newest checkpoint's files (as segment -1), then the segments
-    after it. Raises Corrupt where a segment is missing."""
+    after it."""
     number = -1
     if last := checkpoints(directory)[-1:]:
         number, folder = last[0]
         for _, path in segments(folder):
             yield -1, path
-    expected = None
     for each, path in segments(directory):
-        if each <= number:
-            continue
-        if expected is not None and each != expected:
-            raise Corrupt(f"segment {expected:08d} is missing before {each:08d}", str(directory))
-        expected = each + 1
-        yield each, path
+        if each > number:
+            yield each, path
 
 
 def truncate_after(directory: Path, number: int, path: Path, good: int) -> list[Path]:
