@@ -75,7 +75,8 @@ class Row:
 
     def ignored(self) -> None:
         first = self.job.call.args[0]
-        self.job.query.notes.add(notes.histogram_ignored_in_mixed_range(self.name, (first.start, first.end)))
+        position = self.job.position if first.type == "matrix" else (first.start, first.end)
+        self.job.query.notes.add(notes.histogram_ignored_in_mixed_range(self.name, position))
 
 
 def row_of(job: Job, batch: Batch, row: int, lows: Ints, highs: Ints) -> Row:
