@@ -128,11 +128,30 @@ class Reader:
 
 
 def series(items: Iterable[tuple[int, Labels]]) -> bytes:
-    writer = Writer(SERIES)
+    known: dict[tuple[str, str], bytes] = {}
+    parts = [bytes([SERIES])]
     for ref, labels in items:
-        writer.u64(ref)
-        writer.labels(labels)
-    return bytes(writer.out)
+        parts.append(_U64.pack(ref))
+        parts.append(bytes([len(labels)]) if len(labels) < 128 else _uvarint(len(labels)))
+        for pair in labels:  # Series that come together share most of their pairs.
+            encoded = known.get(pair)
+            if encoded is None:
+                encoded = known[pair] = _pair(pair)
+            parts.append(encoded)
+    return b"".join(parts)
+
+
+def _uvarint(value: int) -> bytes:
+    writer = Writer(0)
+    writer.uvarint(value)
+    return bytes(writer.out[1:])
+
+
+def _pair(pair: tuple[str, str]) -> bytes:
+    writer = Writer(0)
+    writer.text(pair[0])
+    writer.text(pair[1])
+    return bytes(writer.out[1:])
 
 
 def tombstones(stones: Iterable[Stone]) -> bytes:
