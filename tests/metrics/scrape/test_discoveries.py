@@ -111,5 +111,5 @@ def test_what_a_job_wants(tmp_path: Path) -> None:
 
     found = discoveries(job, clock, tmp_path, kubernetes)
     assert [type(each).__name__ for each in found] == ["Static", "FileDiscovery", "HttpDiscovery", "Static"]
-    assert roles == [{"role": "pod"}]
+    assert roles == ['{"role": "pod"}']
     assert found[:3] == discoveries(job, clock, tmp_path, kubernetes)[:3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from styr.metrics.model.errors import Unavailable
+from styr.metrics.model.samples import Appender
 from styr.metrics.scrape.buffers import Buffers
 from styr.metrics.scrape.config import ScrapeConfig, parse_job
 from styr.metrics.scrape.ingest import Ingest, Outcome
@@ -25,6 +26,10 @@ class Scraped:
         assert target is not None
         self.target = target
         self.ingest = Ingest(target, self.config, self.memory, self._buffers, Scratch())
+
+    def use(self, appender: Appender) -> None:
+        """Another storage than the memory."""
+        self.ingest = Ingest(self.target, self.config, appender, self._buffers, Scratch())
 
     def scrape(self, body: bytes | str | None) -> Outcome:
         self.t += 1000

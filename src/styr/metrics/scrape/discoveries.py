@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from styr.kit.clock import Clock
 from styr.metrics.model.errors import BadData
@@ -14,8 +12,8 @@ from styr.metrics.scrape.discovery import Discovery, Static
 from styr.metrics.scrape.file_sd import FileDiscovery
 from styr.metrics.scrape.http_sd import HttpDiscovery
 
-Kubernetes = Callable[[Mapping[str, Any]], Discovery]
-"""Makes the discovery of one kubernetes_sd_config."""
+Kubernetes = Callable[[str], Discovery]
+"""Makes the discovery of one kubernetes_sd_config, given as JSON. Raises BadData for one that it does not understand."""
 
 
 def discoveries(
@@ -30,5 +28,5 @@ def discoveries(
     for text in config.kubernetes_sd:
         if kubernetes is None:
             raise BadData(f"job {config.job!r}: kubernetes_sd_configs needs a Kubernetes API, and none is configured")
-        found.append(kubernetes(json.loads(text)))
+        found.append(kubernetes(text))
     return found

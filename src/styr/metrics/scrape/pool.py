@@ -46,7 +46,7 @@ class Pool:
         self._buffers = Buffers()
         self._clients: dict[Http, Client] = {}
         self._settle = settle
-        self._commits = Commits(appender, durability, self.counters)
+        self._commits = Commits(appender, clock, durability, self.counters)
         self._shared = Shared(
             appender,
             clock,
