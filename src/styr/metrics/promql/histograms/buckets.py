@@ -44,7 +44,9 @@ def positive(h: Histogram) -> list[Bucket]:
 
 
 def negative(h: Histogram) -> list[Bucket]:
-    """From zero downwards; empty ones too."""
+    """From zero downwards; empty ones too. Custom buckets have none."""
+    if h.schema == CUSTOM_BUCKETS:
+        return []
     at = layout.indexes(h.negative_spans, len(h.negative_buckets))
     found = []
     for index, count in zip(at, h.negative_buckets, strict=False):
