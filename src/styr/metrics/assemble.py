@@ -131,7 +131,8 @@ class Engine:
         )
         self.pool = Pool(database.appender, clock, seed=random.getrandbits(32))
         self.targets = ScrapeTargets(self.pool)
-        self.jobs = Jobs(self.pool, self.targets, clock, config.jobs)
+        folder = options.config.parent if options.config else options.data_dir
+        self.jobs = Jobs(self.pool, self.targets, clock, config.jobs, folder)
         self._from_files: Sequence[Group] = config.groups
         self._from_objects: Sequence[Group] = ()
         self._know_objects = asyncio.Event()
@@ -143,6 +144,8 @@ class Engine:
         parts.appender, parts.admin = database.appender, DatabaseAdmin(database, self._clock, self._random)
         parts.rules, parts.targets = Rules(self.rules, self.notifying), self.targets
         api.alertmanager = self.notifying.api
+        if self.config.query_log and self.options.query_log is None:
+            api.log.open(self.options.data_dir / self.config.query_log)
         status = parts.status
         status.external_labels = dict(self.config.external_labels)
         status.config_loaded, status.config = self._clock.time(), lambda: self.config.text

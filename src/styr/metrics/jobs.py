@@ -4,12 +4,15 @@ pool."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from styr.kit.clock import Clock
 from styr.kit.log import Log
 from styr.metrics.model.errors import BadData
 from styr.metrics.scrape.config import ScrapeConfig
-from styr.metrics.scrape.discovery import Discovery, Static
+from styr.metrics.scrape.discoveries import discoveries
+from styr.metrics.scrape.discovery import Discovery
 from styr.metrics.scrape.pool import Pool
 from styr.metrics.web.scraping import ScrapeTargets
 
@@ -17,10 +20,13 @@ log = Log("styr.metrics.process")
 
 
 class Jobs:
-    """`kubernetes` makes the discovery of one kubernetes_sd_config, and raises BadData for one it does not understand."""
+    """`kubernetes` makes the discovery of one kubernetes_sd_config, and raises BadData for one it does not understand.
+    Relative files of file_sd_configs are looked for in `folder`."""
 
-    def __init__(self, pool: Pool, targets: ScrapeTargets, clock: Clock, from_files: Sequence[ScrapeConfig]) -> None:
-        self._pool, self._targets, self._clock = pool, targets, clock
+    def __init__(
+        self, pool: Pool, targets: ScrapeTargets, clock: Clock, from_files: Sequence[ScrapeConfig], folder: Path
+    ) -> None:
+        self._pool, self._targets, self._clock, self._folder = pool, targets, clock, folder
         self._from_files = from_files
         self._from_objects: Sequence[ScrapeConfig] = ()
         self.kubernetes: Callable[[str], Discovery] | None = None
@@ -37,12 +43,14 @@ class Jobs:
         self.apply()
 
     def _discoveries(self, config: ScrapeConfig) -> list[Discovery]:
-        found: list[Discovery] = [Static(config.static)] if config.static else []
-        for text in config.kubernetes_sd:
-            try:
-                if self.kubernetes is None:
-                    raise BadData("there is no --kubeconfig to ask a Kubernetes API with")
-                found.append(self.kubernetes(text))
-            except BadData as error:
-                log.error("discovery is left out", job=config.job, cause=error)
-        return found
+        """What cannot be understood is told, and left out: the job's other targets are scraped."""
+        try:
+            return discoveries(config, self._clock, self._folder, self._kubernetes)
+        except BadData as error:
+            log.error("discovery is left out", job=config.job, cause=error)
+            return discoveries(replace(config, kubernetes_sd=()), self._clock, self._folder)
+
+    def _kubernetes(self, text: str) -> Discovery:
+        if self.kubernetes is None:
+            raise BadData("there is no --kubeconfig to ask a Kubernetes API with")
+        return self.kubernetes(text)

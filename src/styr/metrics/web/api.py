@@ -71,7 +71,7 @@ class Api:
         self.receivers: Receivers | None = None
         self.alertmanager: Handler | None = None
         """Alertmanager's API v2, below /api/v2, when the embedded notifier runs."""
-        self._log = query_log
+        self.log = query_log
         names = ("handler", "code")
         registry = parts.registry
         self._requests = Counter("styr_http_requests", "HTTP requests answered.", names, registry=registry)
@@ -82,7 +82,7 @@ class Api:
     def close(self) -> None:
         """Takes no more queries, and ends the log."""
         self.gate.close()
-        self._log.close()
+        self.log.close()
 
     @property
     def ready(self) -> bool:
@@ -139,7 +139,7 @@ class Api:
     async def _call(self, request: Request, variable: str) -> Call:
         body = await _collected(request)
         form = Form(request.query, body, request.headers.get("content-type", ""))
-        return Call(request, form, body, self.parts, self.gate, self._log, variable)
+        return Call(request, form, body, self.parts, self.gate, self.log, variable)
 
     def _pushed(self, name: str) -> Endpoint:
         receivers = self.receivers

@@ -95,10 +95,15 @@ class QueryLog:
         self._active = active
         self._file: BinaryIO | None = None
         if path is not None:
-            try:
-                self._file = path.open("ab", buffering=0)
-            except OSError as error:
-                log.warning("the query log cannot be written", path=path, cause=error)
+            self.open(path)
+
+    def open(self, path: Path) -> None:
+        """Writes to this file from now on."""
+        self.close_file()
+        try:
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            log.warning("the query log cannot be written", path=path, cause=error)
 
     def began(self, text: str, span: Mapping[str, int]) -> dict[str, Any]:
         now = self._clock.time()
@@ -130,7 +135,11 @@ class QueryLog:
             log.warning("the query log cannot be written any more", cause=failure)
             self._file = None
 
-    def close(self) -> None:
+    def close_file(self) -> None:
         if self._file is not None:
             self._file.close()
+            self._file = None
+
+    def close(self) -> None:
+        self.close_file()
         self._active.close()
