@@ -41,9 +41,10 @@ def _without(t: Ints, v: Ints, at: Int, count: Int, lows: Ints, highs: Ints, fir
 
 
 @kernel()
-def _fold(t: Ints, v: Ints, total: Int, room: Int, run: Int) -> Int:
-    """Merges the `run` samples at `room` into the `total` samples at 0; of equal times the latter's is kept."""
-    i, j, k = 0, room, 3 * room
+def _fold(t: Ints, v: Ints, ranks: Ints, total: Int, room: Int, run: Int) -> Int:
+    """Merges the `run` samples at `room` into the `total` samples at 0; of equal times that with the least rank is kept."""
+    i, j, begin = 0, room, 3 * room
+    k = begin
     while i < total or j < room + run:
         if j == room + run or (i < total and t[i] <= t[j]):
             source = i
@@ -51,12 +52,15 @@ def _fold(t: Ints, v: Ints, total: Int, room: Int, run: Int) -> Int:
         else:
             source = j
             j += 1
-        if k == 3 * room or t[k - 1] != t[source]:
-            t[k], v[k] = t[source], v[source]
-            k += 1
-    for i in range(k - 3 * room):
-        t[i], v[i] = t[3 * room + i], v[3 * room + i]
-    return k - 3 * room
+        if k > begin and t[k - 1] == t[source]:
+            if ranks[source] >= ranks[k - 1]:
+                continue
+            k -= 1
+        t[k], v[k], ranks[k] = t[source], v[source], ranks[source]
+        k += 1
+    for i in range(k - begin):
+        t[i], v[i], ranks[i] = t[begin + i], v[begin + i], ranks[begin + i]
+    return k - begin
 
 
 @kernel()
@@ -64,6 +68,7 @@ def _cluster(
     data: Bytes,
     position: Ints,
     length: Ints,
+    rank: Ints,
     cut_at: Ints,
     lows: Ints,
     highs: Ints,
@@ -71,9 +76,10 @@ def _cluster(
     last: Int,
     t: Ints,
     v: Ints,
+    ranks: Ints,
 ) -> Int:
-    """The samples of chunks `first .. last - 1`. Returns how many, -1 when one is corrupt or they are too many. `t` and `v`
-    have four equal parts: the result, the run of one source, one chunk, what `_fold` makes."""
+    """The samples of chunks `first .. last - 1`. Returns how many, -1 when one is corrupt or they are too many. `t`, `v` and
+    `ranks` have four equal parts: the result, the run of one source, one chunk, what `_fold` makes."""
     room = len(t) >> 2
     total, run = 0, 0
     for c in range(first, last):
@@ -84,24 +90,26 @@ def _cluster(
         if count == 0:
             continue
         if run and t[2 * room] <= t[room + run - 1]:
-            total = _fold(t, v, total, room, run)
+            total = _fold(t, v, ranks, total, room, run)
             run = 0
         if total + run + count > room:
             return -1
         for i in range(count):
-            t[room + run + i], v[room + run + i] = t[2 * room + i], v[2 * room + i]
+            to = room + run + i
+            t[to], v[to], ranks[to] = t[2 * room + i], v[2 * room + i], rank[c]
         run += count
-    return _fold(t, v, total, room, run)
+    return _fold(t, v, ranks, total, room, run)
 
 
 @kernel(
-    "i8(u1[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8, i8[::1], i8[::1], u1[::1], i8[::1], "
-    "i8[:, ::1])"
+    "i8(u1[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8, i8[::1], i8[::1], i8[::1], u1[::1], "
+    "i8[::1], i8[:, ::1])"
 )
 def rewrite(
     data: Bytes,
     position: Ints,
     length: Ints,
+    rank: Ints,
     cut_at: Ints,
     lows: Ints,
     highs: Ints,
@@ -109,20 +117,21 @@ def rewrite(
     most: Int,
     t: Ints,
     v: Ints,
+    ranks: Ints,
     out: Bytes,
     made: Ints,
     chunks: Ints,
 ) -> Int:
     """Cluster k is the chunks `cluster_at[k] .. cluster_at[k + 1] - 1` of `data`, those of one source behind each other. Of
-    chunk c the ranges `cut_at[c] .. cut_at[c + 1] - 1` of `lows`, `highs` are deleted. New chunks of at most `most` samples
-    come to `out`; `made[k + 1]` counts those of clusters 0 to k, and the rows of `chunks` get (start, length, mint, maxt) of
-    each. `t` and `v` are four times as long as the biggest cluster. Returns -1, or the first cluster that is corrupt or does
-    not fit.
+    chunk c the ranges `cut_at[c] .. cut_at[c + 1] - 1` of `lows`, `highs` are deleted; of samples with the same time that of
+    the chunk with the least `rank` stays. New chunks of at most `most` samples come to `out`; `made[k + 1]` counts those of
+    clusters 0 to k, and the rows of `chunks` get (start, length, mint, maxt) of each. `t`, `v` and `ranks` are four times as
+    long as the biggest cluster. Returns -1, or the first cluster that is corrupt or does not fit.
     """
     at, number = 0, 0
     for k in range(len(cluster_at) - 1):
         first, last = cluster_at[k], cluster_at[k + 1]
-        count = _cluster(data, position, length, cut_at, lows, highs, first, last, t, v)
+        count = _cluster(data, position, length, rank, cut_at, lows, highs, first, last, t, v, ranks)
         if count < 0:
             return k
         for begin in range(0, count, most):

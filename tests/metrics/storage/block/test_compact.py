@@ -14,6 +14,7 @@ from styr.metrics.model.labels import make
 from styr.metrics.storage.block import catalog, compact
 from styr.metrics.storage.block.block import Block
 from styr.metrics.storage.block.merge import merge
+from styr.metrics.storage.block.rewrite import decode_chunk
 from styr.metrics.storage.block.verify import verify
 from tests.metrics.storage.block.support import (
     RANGE,
@@ -73,9 +74,33 @@ def test_overlapping_blocks_are_merged(tmp_path: Path) -> None:
             part[make({"s": str(i)})] = [(t, float(choose.randint(0, 9))) for t in times]
         parts.append(part)
         make_block(tmp_path, part, number, per_chunk=choose.choice([1, 7, 120]))
+    want = union(*parts)
+    chosen: dict[object, list[tuple[int, object]]] = {}
+    for labels, samples in first_begun(catalog.load(tmp_path).blocks).items():
+        assert [t for t, _ in samples] == [t for t, _ in want[labels]]
+        chosen[labels] = samples
     block = compacted(tmp_path)
-    assert content(block) == union(*parts)
+    assert content(block) == chosen
     assert all(int(n) <= 120 for n in _counts(block))
+
+
+def first_begun(blocks: list[Block]) -> dict[object, list[tuple[int, object]]]:
+    """All samples; of those with the same time that of the chunk that begins first."""
+    found: dict[object, list[tuple[int, int, list[tuple[int, int | Histogram]]]]] = {}
+    for number, block in enumerate(blocks):
+        chunks = block.chunks([])
+        for row, labels in enumerate(chunks.frame.all_labels()):
+            for c in range(int(chunks.offsets[row]), int(chunks.offsets[row + 1])):
+                at = int(chunks.position[c])
+                data = chunks.segments[int(chunks.segment[c])][at : at + int(chunks.length[c])]
+                decoded = decode_chunk(data, int(chunks.encoding[c]))
+                found.setdefault(labels, []).append((int(chunks.mint[c]), number, decoded))
+    chosen: dict[object, dict[int, object]] = {}
+    for labels, each in found.items():
+        for _, _, decoded in sorted(each, key=lambda chunk: chunk[:2]):
+            for t, value in decoded:
+                chosen.setdefault(labels, {}).setdefault(t, value)
+    return {labels: sorted(samples.items()) for labels, samples in sorted(chosen.items(), key=str)}
 
 
 def _counts(block: Block) -> list[int]:

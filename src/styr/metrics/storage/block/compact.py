@@ -118,14 +118,15 @@ def merged(name: str, metas: Sequence[Meta]) -> Meta:
 def compact(root: Path, blocks: Sequence[Block], name: str) -> Meta | None:
     """Makes the block `root/name` of `blocks`. None when nothing is left of them: they are marked deletable then.
 
-    Raises StorageError (Corrupt is one) when a block cannot be read or the new one cannot be written; the blocks are marked
-    failed then, so that the planner passes them over, and are served as before."""
+    Raises StorageError (Corrupt is one) when a block cannot be read or the new one cannot be written; the blocks are served as
+    before. Unless the disk is at fault, they are marked failed, so that the planner passes them over."""
     ordered = sorted(blocks, key=lambda block: (block.meta.mint, block.meta.ulid))
     new = merged(name, [block.meta for block in ordered])
     try:
         written = write_block(root, merge([block.chunks([]) for block in ordered]), new)
-    except StorageError:
-        _mark(ordered, failed=True)
+    except StorageError as error:
+        if not isinstance(error.__cause__, OSError):
+            _mark(ordered, failed=True)
         raise
     if written is None:
         _mark(ordered, deletable=True)

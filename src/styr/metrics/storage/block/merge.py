@@ -1,7 +1,8 @@
 """Several chunk sets to one without overlaps and without what is deleted. Called by `compact`; calls `rewrite` and kernels.
 
 Series meet by their label sets. A chunk that overlaps no other of its series and lost nothing stays as it is, byte for byte;
-the others are decoded, merged and encoded anew. Of samples with the same time, that of the set that is named first stays.
+the others are decoded, merged and encoded anew. Of samples with the same time, that of the chunk that begins first stays, then
+that of the set that is named first: as in queries (`storage.select`), so that compaction changes no answer.
 """
 
 from __future__ import annotations

@@ -156,9 +156,21 @@ def _floats(chunks: Chunks, of: Ints, cuts: Cuts, segments: Sequence[Bytes]) -> 
     most = int((-(-sizes // MOST_SAMPLES)).sum())
     out = np.zeros(19 * int(sizes.sum()) + 64 * (most + 1), np.uint8)
     made, rows = np.zeros(len(starts) + 1, np.int64), np.zeros((most, 4), np.int64)
-    t, v = (np.zeros(4 * max(int(sizes.max()), 1), np.int64) for _ in range(2))
+    t, v, ranks = (np.zeros(4 * max(int(sizes.max()), 1), np.int64) for _ in range(3))
     bad = kernels.rewrite(
-        data, position, chunks.length, *cuts.take(chunks.number), cluster_at, MOST_SAMPLES, t, v, out, made, rows
+        data,
+        position,
+        chunks.length,
+        _ranks(chunks),
+        *cuts.take(chunks.number),
+        cluster_at,
+        MOST_SAMPLES,
+        t,
+        v,
+        ranks,
+        out,
+        made,
+        rows,
     )
     if bad >= 0:
         raise Corrupt("a chunk of floats cannot be decoded", offset=int(chunks.position[cluster_at[bad]]))
@@ -166,6 +178,13 @@ def _floats(chunks: Chunks, of: Ints, cuts: Cuts, segments: Sequence[Bytes]) -> 
     end = int(rows[-1, 0] + rows[-1, 1]) if len(rows) else 0
     series = np.repeat(chunks.series[starts], np.diff(made))
     return _fresh(series, rows, np.full(len(rows), XOR, np.uint8)), np.append(out[:end], np.zeros(8, np.uint8))
+
+
+def _ranks(chunks: Chunks) -> Ints:
+    """Which chunks come first where samples have the same time: those that begin first, then those of the first set."""
+    ranks = np.empty(len(chunks.series), np.int64)
+    ranks[np.lexsort((chunks.source, chunks.mint))] = np.arange(len(ranks))
+    return ranks
 
 
 def _fresh(series: Ints, rows: Ints, encoding: Bytes) -> Chunks:
@@ -183,7 +202,7 @@ def _any(chunks: Chunks, cuts: Cuts, segments: Sequence[Bytes]) -> tuple[Chunks,
     """One cluster with histograms, and perhaps floats."""
     at, lows, highs = cuts.take(chunks.number)
     samples: dict[int, int | Histogram] = {}
-    for c in range(len(chunks.series)):
+    for c in np.argsort(_ranks(chunks)).tolist():
         start = int(chunks.position[c])
         data = segments[int(chunks.segment[c])][start : start + int(chunks.length[c])]
         gone = list(zip(lows[at[c] : at[c + 1]].tolist(), highs[at[c] : at[c + 1]].tolist(), strict=True))
