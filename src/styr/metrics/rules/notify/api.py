@@ -213,7 +213,7 @@ def _alert(data: Any, now: int, resolve: int) -> Alert:
         ends = now + resolve
     if starts > ends:
         raise BadData("start time must be before end time")
-    link = data.get("generatorURL") or ""
+    link = data.get("generatorURL", "")
     if not isinstance(link, str):
         raise BadData("generatorURL must be a text")
     return Alert(labels, annotations, starts, ends, now, link, timeout)

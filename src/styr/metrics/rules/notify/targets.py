@@ -39,7 +39,7 @@ def _group(data: Any, path: str) -> Iterator[Target]:
         inner = Fields.of(item, where)
         labels = inner.texts("labels")
         for target, place in inner.several("targets"):
-            if not isinstance(target, str):
+            if not isinstance(target, str) or "/" in target:
                 raise BadData(f"{place}: must be HOST:PORT")
             base = labels.get("__alerts_path__", prefix).strip("/")
             url = f"{labels.get('__scheme__', scheme)}://{target}" + (f"/{base}" if base else "")
