@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from styr.kinds.transport import Response
-from styr.metrics.kernels import fmt
 from styr.metrics.model.histogram import CUSTOM_BUCKETS, GAUGE, Histogram
 from styr.metrics.model.labels import METRIC_NAME, Labels, is_legacy_label_name, is_legacy_metric_name
 from styr.metrics.model.matchers import Matcher
 from styr.metrics.model.samples import STALE_BITS, Querier
+from styr.metrics.promql.annotations import go_float
 from styr.metrics.web.buckets import indexed
 from styr.metrics.web.call import Call
 from styr.metrics.web.parts import Limits
@@ -85,7 +85,7 @@ def page(rows: Sequence[Newest], outer: Mapping[str, str]) -> bytes:
         pairs = [(key, text) for key, text in labels if key != METRIC_NAME]
         pairs += [(key, text) for key, text in sorted(extra.items()) if key not in dict(pairs)]
         if histogram is None:
-            lines.append(f"{_metric(name)}{_braces(pairs)} {plain(value)} {t}")
+            lines.append(f"{_metric(name)}{_braces(pairs)} {go_float(value)} {t}")
         else:
             lines.extend(f"{line} {t}" for line in _classic(name, pairs, histogram))
     return "".join(line + "\n" for line in lines).encode()
@@ -97,16 +97,9 @@ def _classic(name: str, pairs: list[tuple[str, str]], histogram: Histogram) -> I
     for i, bound in enumerate([*histogram.custom_values, math.inf]):
         total += counts.get(i, 0.0)
         count = histogram.count if bound == math.inf else total
-        yield f"{_metric(name)}_bucket{_braces([*pairs, ('le', plain(bound))])} {plain(count)}"
-    yield f"{_metric(name)}_sum{_braces(pairs)} {plain(histogram.sum)}"
-    yield f"{_metric(name)}_count{_braces(pairs)} {plain(histogram.count)}"
-
-
-def plain(value: float) -> str:
-    """As Go's 'g' format with the shortest precision, near enough for a reader: shortest digits."""
-    out, ends = np.zeros(fmt.FLOAT_WIDTH, np.uint8), np.zeros(1, np.int64)
-    size = fmt.floats(np.array([value], np.float64).view(np.int64), 0, out, ends)
-    return out[:size].tobytes().decode()
+        yield f"{_metric(name)}_bucket{_braces([*pairs, ('le', go_float(bound))])} {go_float(count)}"
+    yield f"{_metric(name)}_sum{_braces(pairs)} {go_float(histogram.sum)}"
+    yield f"{_metric(name)}_count{_braces(pairs)} {go_float(histogram.count)}"
 
 
 def _braces(pairs: Sequence[tuple[str, str]]) -> str:
