@@ -14,6 +14,7 @@ from styr.metrics.kernels.xor import xor_encode
 from styr.metrics.model.frame import LabelFrame
 from styr.metrics.model.histogram import Histogram
 from styr.metrics.model.labels import METRIC_NAME, Labels, make
+from styr.metrics.model.matchers import Matcher
 from styr.metrics.storage.block import meta, ulid
 from styr.metrics.storage.block.block import Block
 from styr.metrics.storage.block.meta import Meta
@@ -143,6 +144,16 @@ def union(*parts: Data) -> dict[object, list[tuple[int, object]]]:
 
 def content(block: Block) -> dict[object, list[tuple[int, object]]]:
     return {labels: list(samples) for labels, samples in sorted(read(block.chunks([])).items(), key=str)}
+
+
+def without(data: Data, matchers: list[Matcher], low: int, high: int) -> Data:
+    kept: Data = {}
+    for labels, samples in data.items():
+        hit = all(m.matches(dict(labels).get(m.name, "")) for m in matchers)
+        left = [(t, v) for t, v in samples if not (hit and low <= t <= high)]
+        if left:
+            kept[labels] = left
+    return kept
 
 
 # --- promtool ---------------------------------------------------------------------------------------------------------

@@ -11,18 +11,17 @@ from styr.metrics.storage.block import catalog, compact, meta
 from styr.metrics.storage.block.block import Block
 from styr.metrics.storage.block.delete import delete
 from styr.metrics.storage.block.verify import verify
-from tests.metrics.storage.block.support import RANGE, Data, content, dump, make_block, name, numbers, small, union
-
-
-def without(data: Data, matchers: list[Matcher], low: int, high: int) -> Data:
-    kept: Data = {}
-    for labels, samples in data.items():
-        hit = all(m.matches(dict(labels).get(m.name, "")) for m in matchers)
-        left = [(t, v) for t, v in samples if not (hit and low <= t <= high)]
-        if left:
-            kept[labels] = left
-    return kept
-
+from tests.metrics.storage.block.support import (
+    RANGE,
+    content,
+    dump,
+    make_block,
+    name,
+    numbers,
+    small,
+    union,
+    without,
+)
 
 CASES = [
     ([Matcher("=", "__name__", "metric_1")], 100_000, 2_000_000),
