@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from styr.metrics.kernels import gomath
 from styr.metrics.model.frame import LabelFrame
 from styr.metrics.model.histogram import Histogram
 from styr.metrics.promql import binary_histograms, matching
@@ -32,6 +33,13 @@ _COMPARE: dict[str, Callable[[Floats, Floats], Flags]] = {
 }
 
 
+def _two(angle: bool, left: Floats, right: Floats) -> Floats:
+    one, two = (np.ascontiguousarray(each) for each in np.broadcast_arrays(left, right))
+    out = np.empty(one.shape)
+    gomath.apply_two(angle, one.reshape(-1), two.reshape(-1), out.reshape(-1))
+    return out
+
+
 def compute(op: str, left: Floats, right: Floats) -> Floats:
     """Of floats; comparisons give the left value."""
     match op:
@@ -46,9 +54,9 @@ def compute(op: str, left: Floats, right: Floats) -> Floats:
         case "%":
             return np.fmod(left, right)
         case "^":
-            return np.power(left, right)
+            return _two(False, left, right)
         case "atan2":
-            return np.arctan2(left, right)
+            return _two(True, left, right)
         case _:
             return left
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from styr.metrics.kernels import gomath
 from styr.metrics.model.frame import LabelFrame
 from styr.metrics.model.labels import METRIC_NAME
 from styr.metrics.promql import annotations as notes
@@ -21,40 +22,38 @@ from styr.metrics.promql.values import Flags, Floats, Matrix, Value, own
 Ints = NDArray[np.int64]
 
 
-def _log2(v: Floats) -> Floats:
-    """As Go computes it, exact for powers of two."""
-    fraction, exponent = np.frexp(v)
-    exact = fraction == 0.5
-    result = np.log(fraction) * (1 / math.log(2)) + exponent
-    result = np.where(exact, exponent - 1.0, result)
-    return np.where((v <= 0) | ~np.isfinite(v), np.log2(v), result)
+def _go(op: int) -> Callable[[Floats], Floats]:
+    """A function of `kernels.gomath`."""
 
+    def apply(v: Floats) -> Floats:
+        out = np.empty(v.shape)
+        gomath.apply(op, np.ascontiguousarray(v).reshape(-1), out.reshape(-1))
+        return out
 
-def _log10(v: Floats) -> Floats:
-    return np.where((v <= 0) | ~np.isfinite(v), np.log10(v), _log2(v) * (math.log(2) / math.log(10)))
+    return apply
 
 
 MATH: dict[str, Callable[[Floats], Floats]] = {
     "abs": np.abs,
     "ceil": np.ceil,
     "floor": np.floor,
-    "exp": np.exp,
+    "exp": _go(gomath.EXP),
     "sqrt": np.sqrt,
-    "ln": np.log,
-    "log2": _log2,
-    "log10": _log10,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "asin": np.arcsin,
-    "acos": np.arccos,
-    "atan": np.arctan,
-    "sinh": np.sinh,
-    "cosh": np.cosh,
-    "tanh": np.tanh,
-    "asinh": np.arcsinh,
-    "acosh": np.arccosh,
-    "atanh": np.arctanh,
+    "ln": _go(gomath.LN),
+    "log2": _go(gomath.LOG2),
+    "log10": _go(gomath.LOG10),
+    "sin": _go(gomath.SIN),
+    "cos": _go(gomath.COS),
+    "tan": _go(gomath.TAN),
+    "asin": _go(gomath.ASIN),
+    "acos": _go(gomath.ACOS),
+    "atan": _go(gomath.ATAN),
+    "sinh": _go(gomath.SINH),
+    "cosh": _go(gomath.COSH),
+    "tanh": _go(gomath.TANH),
+    "asinh": _go(gomath.ASINH),
+    "acosh": _go(gomath.ACOSH),
+    "atanh": _go(gomath.ATANH),
     "rad": lambda v: v * math.pi / 180,
     "deg": lambda v: v * 180 / math.pi,
     "sgn": lambda v: np.where(v < 0, -1.0, np.where(v > 0, 1.0, v)),
