@@ -15,7 +15,7 @@ import pytest
 
 from styr.kinds.seams import QueryFailed
 from styr.kit.clock import SystemClock
-from styr.metrics import launch
+from styr.metrics import invocation, launch
 from styr.metrics.ask import read_answer
 
 STAND_IN = """
@@ -57,7 +57,7 @@ class Quick(SystemClock):
 @pytest.fixture
 def settings(tmp_path: Path):
     (tmp_path / "token").write_text("secret\n")
-    yield launch.Settings(tmp_path, free(), 6443, program=(sys.executable, "-c", STAND_IN))
+    yield invocation.Settings(tmp_path, free(), 6443, program=(sys.executable, "-c", STAND_IN))
     launch.stop_metrics(tmp_path)
 
 
@@ -92,7 +92,9 @@ async def test_another_control_plane_adopts_it(settings):
 async def test_other_settings_replace_it(settings, tmp_path):
     first = launch.Engine(settings, "secret", Quick())
     await first.start()
-    second = launch.Engine(launch.Settings(tmp_path, settings.port, 7443, program=settings.program), "secret", Quick())
+    second = launch.Engine(
+        invocation.Settings(tmp_path, settings.port, 7443, program=settings.program), "secret", Quick()
+    )
     await second.start()
     assert not first.running
     assert second.running
@@ -133,7 +135,7 @@ async def test_one_that_ends_at_once_is_tried_with_growing_pauses(tmp_path):
                 await asyncio.get_running_loop().create_future()
             await asyncio.sleep(0)
 
-    engine = launch.Engine(launch.Settings(tmp_path, free(), 1, program=("false",)), "", Counting())
+    engine = launch.Engine(invocation.Settings(tmp_path, free(), 1, program=("false",)), "", Counting())
     await engine.start()
     task = asyncio.create_task(engine.supervise())
 
@@ -165,7 +167,8 @@ def test_a_damaged_record_names_nobody(tmp_path, text):
 
 def test_styrs_own_parts_are_static_targets(tmp_path):
     jobs = {
-        job["job_name"]: job for job in launch.self_targets(launch.Settings(tmp_path, 9090, 6443))["scrape_configs"]
+        job["job_name"]: job
+        for job in invocation.self_targets(invocation.Settings(tmp_path, 9090, 6443))["scrape_configs"]
     }
     assert set(jobs) == {"styr", "envoy", "styr-metrics"}
     assert jobs["styr"]["static_configs"] == [{"targets": ["127.0.0.1:6443"]}]
@@ -199,3 +202,41 @@ def test_what_is_no_number_is_refused(body, what):
 
 def test_a_scalar_is_one_sample_without_labels():
     assert read_answer(200, b'{"status":"success","data":{"resultType":"scalar","result":[1,"NaN"]}}')[0][0] == {}
+
+
+def test_a_users_prometheus_yml_adds_to_what_styr_scrapes(tmp_path):
+    (tmp_path / "prometheus.yml").write_text(
+        "global: {scrape_interval: 5s, external_labels: {site: a}}\n"
+        "scrape_configs: [{job_name: mine, static_configs: [{targets: ['127.0.0.1:1']}]}]\n"
+        "rule_files: [rules/*.yml, /etc/rules.yml]\n"
+    )
+    document = invocation.configuration(invocation.Settings(tmp_path, 9090, 6443))
+    assert [job["job_name"] for job in document["scrape_configs"]] == ["styr", "envoy", "styr-metrics", "mine"]
+    assert document["global"] == {
+        "scrape_interval": "5s",
+        "evaluation_interval": "15s",
+        "external_labels": {"site": "a"},
+    }
+    assert document["rule_files"] == [str(tmp_path / "rules/*.yml"), "/etc/rules.yml"]
+
+
+@pytest.mark.parametrize("text", ["a: [", "- a", "scrape_configs: {a: b}", "global: 7", "rule_files: x", "\x00"])
+def test_a_file_that_is_no_configuration_is_named(tmp_path, text):
+    (tmp_path / "prometheus.yml").write_text(text)
+    with pytest.raises(invocation.ConfigError, match=r"prometheus\.yml is no"):
+        invocation.configuration(invocation.Settings(tmp_path, 9090, 6443))
+
+
+def test_an_empty_file_adds_nothing(tmp_path):
+    settings = invocation.Settings(tmp_path, 9090, 6443)
+    (tmp_path / "prometheus.yml").write_text("# later\n")
+    assert invocation.configuration(settings) == invocation.self_targets(settings)
+
+
+def test_a_users_alertmanager_yml_is_handed_on_and_a_change_of_it_replaces_the_process(tmp_path):
+    settings = invocation.Settings(tmp_path, 9090, 6443)
+    assert "--notify" not in invocation.command(settings)
+    (tmp_path / "alertmanager.yml").write_text("route: {receiver: a}\n")
+    line = invocation.command(settings)
+    assert line[-2:] == ["--notify", str(tmp_path / "alertmanager.yml")]
+    assert invocation.fingerprint(line, {}, b"a") != invocation.fingerprint(line, {}, b"b")

@@ -59,7 +59,8 @@ async def metrics(folder: Folder) -> dict[str, Any]:
 def _metrics_sentence(report: dict[str, Any], folder: Folder) -> str:
     if "metrics" not in report:
         return f"{'metrics':<13}not running   (log: {folder.log.with_name('metrics.log')})"
-    return f"{'metrics':<13}{report['metrics']}   {'ready' if report['metricsReady'] else 'starting'}"
+    state = "ready" if report["metricsReady"] else f"starting   (log: {folder.log.with_name('metrics.log')})"
+    return f"{'metrics':<13}{report['metrics']}   {state}"
 
 
 def _sentence(name: str, parts: list[dict[str, Any]], good: str) -> str:

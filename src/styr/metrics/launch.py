@@ -5,23 +5,23 @@ leaves it scraping, and the next start adopts it, by pid and start time. Only `s
 affair (`process`): here it is a command line, a log file and an HTTP address.
 
     DIR/metrics/process.json     pid, start time, and a digest of the command line
-    DIR/metrics/self.json        what of Styr itself is scraped (`self_targets`), as a prometheus.yml
+    DIR/metrics/self.json        what is scraped: Styr itself (`self_targets`), and what DIR/prometheus.yml adds
     DIR/metrics/data/            the engine's own: WAL and blocks
     DIR/log/metrics.log          what it said
+    DIR/prometheus.yml           a user's own, if there is one: further jobs, rule files, Alertmanagers
+    DIR/alertmanager.yml         a user's own, if there is one: the embedded notifier's configuration
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,81 +30,20 @@ from styr.kit.files import make_private, write_atomic
 from styr.kit.log import Log
 from styr.kit.process import ProcessId, ended
 from styr.metrics.ask import Ask
-from styr.version import __version__
+from styr.metrics.invocation import Settings, command, configuration, fingerprint
 
 log = Log("styr.metrics.launch")
 
 GRACE = 20.0
 """Seconds for it to end after SIGTERM: it closes its files. Then SIGKILL, which loses nothing acknowledged."""
 LOG_LIMIT = 10 << 20
-INTERVAL = "15s"
-"""Between two scrapes, and between two evaluations of rules, where nothing else is said."""
 HEALTHY = 60.0
 """Seconds of life after which the next restart waits little again."""
-PROGRAM = (sys.executable, "-m", "styr.metrics.process")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """`data_dir` is Styr's folder; `retention` as Prometheus has it, "" for the engine's default."""
-
-    data_dir: Path
-    port: int
-    api_port: int
-    retention: str = ""
-    program: tuple[str, ...] = PROGRAM
-
-    @property
-    def folder(self) -> Path:
-        return self.data_dir / "metrics"
-
-    @property
-    def log(self) -> Path:
-        return self.data_dir / "log" / "metrics.log"
-
-
-def self_targets(settings: Settings) -> dict[str, Any]:
-    """A prometheus.yml (JSON is YAML) with Styr's own parts: the control plane, Envoy through it, and the engine. Pure."""
-    api: dict[str, Any] = {
-        "scheme": "https",
-        "authorization": {"credentials_file": str(settings.data_dir / "token")},
-        "tls_config": {"ca_file": str(settings.data_dir / "pki" / "ca.crt")},
-        "static_configs": [{"targets": [f"127.0.0.1:{settings.api_port}"]}],
-    }
-    own = {
-        "authorization": api["authorization"],
-        "static_configs": [{"targets": [f"127.0.0.1:{settings.port}"]}],
-    }
-    return {
-        "global": {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL},
-        "scrape_configs": [
-            {"job_name": "styr", **api},
-            {"job_name": "envoy", "metrics_path": "/metrics/envoy", **api},
-            {"job_name": "styr-metrics", **own},
-        ],
-    }
-
-
-def command(settings: Settings) -> list[str]:
-    """The command line. Pure."""
-    line = [
-        *settings.program,
-        *("--data-dir", str(settings.folder / "data")),
-        *("--port", str(settings.port)),
-        *("--kubeconfig", str(settings.data_dir / "kubeconfig")),
-        *("--token-file", str(settings.data_dir / "token")),
-        *("--config", str(settings.folder / "self.json")),
-    ]
-    return [*line, "--retention", settings.retention] if settings.retention else line
-
-
-def fingerprint(line: Sequence[str], targets: Mapping[str, Any]) -> str:
-    """What must be the same for a running process to be taken over."""
-    return hashlib.sha256(json.dumps([__version__, list(line), targets], sort_keys=True).encode()).hexdigest()
 
 
 class Engine:
-    """One metrics process. `start()` once, then `supervise()` as a task. It is the `MetricQuery` of the platform."""
+    """One metrics process. `start()` once, then `supervise()` as a task. It is the `MetricQuery` of the platform. Raises
+    `ConfigError` for a user's file that cannot be used."""
 
     def __init__(self, settings: Settings, token: str, clock: Clock) -> None:
         self.settings = settings
@@ -115,6 +54,7 @@ class Engine:
         self.ask = Ask(settings.port, token)
         self._child: subprocess.Popen[bytes] | None = None
         self._line = command(settings)
+        self._document = configuration(settings)
 
     @property
     def running(self) -> bool:
@@ -126,9 +66,10 @@ class Engine:
 
     async def start(self) -> None:
         """Adopts the process of an earlier run, or starts one; it may not answer for some seconds yet. Raises OSError."""
-        folder = make_private(self.settings.folder)
-        targets = self_targets(self.settings)
-        wanted = fingerprint(self._line, targets)
+        folder, notifier = make_private(self.settings.folder), b""
+        with contextlib.suppress(OSError):
+            notifier = self.settings.alertmanager_yml.read_bytes()
+        wanted = fingerprint(self._line, self._document, notifier)
         found = recorded(self.settings.data_dir)
         if found is not None:
             if _record(self.settings.data_dir).get("fingerprint") == wanted:
@@ -137,7 +78,7 @@ class Engine:
                 return
             log.info("the metrics process has other settings: replacing it", pid=found.pid)
             await self._end(found)
-        write_atomic(folder / "self.json", json.dumps(targets, indent=1))
+        write_atomic(folder / "self.json", json.dumps(self._document, indent=1, default=str))
         self._spawn(wanted)
 
     def _spawn(self, wanted: str) -> None:

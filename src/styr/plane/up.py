@@ -42,8 +42,8 @@ from styr.kit.files import make_private
 from styr.kit.log import Log, setup
 from styr.kit.process import start_time
 from styr.kit.tasks import Tasks
+from styr.metrics import invocation, launch
 from styr.metrics import kinds as metrics_kinds
-from styr.metrics import launch
 from styr.metrics.rules import builtin
 from styr.plane.capabilities import Parts, all_controllers, build
 from styr.plane.down import stop_apps
@@ -247,8 +247,11 @@ class Plane:
             port = free_port_near(last)
         else:
             port = choose_port(asked, last, 0, "--metrics-port")
-        settings = launch.Settings(self.folder.path, port, api_port)
-        engine = launch.Engine(settings, load_or_create_token(self.folder.token), self.clock)
+        settings = invocation.Settings(self.folder.path, port, api_port)
+        try:
+            engine = launch.Engine(settings, load_or_create_token(self.folder.token), self.clock)
+        except invocation.ConfigError as error:
+            raise StartError(f"{error}. Mend it, or start without: `styr up --without-metrics`.") from None
         self._stack.push_async_callback(engine.close)
         return engine
 
