@@ -57,7 +57,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def ask(folder: Path, body: bytes, **external: str) -> Any:
     async with ours(folder) as api:
         assert api.parts.querier is not None
-        return RemoteRead(external)(api.parts.querier, body, never)
+        answer = RemoteRead(external)(api.parts.querier, body, never)
+        answer.body += b"".join(answer.rest or ())
+        return answer
 
 
 async def test_samples(folder: Path) -> None:
@@ -126,6 +128,17 @@ async def test_bad_requests(folder: Path) -> None:
         for each in bad:
             assert RemoteRead({})(api.parts.querier, each, never).status == 400
         assert RemoteRead({}, limit=10)(api.parts.querier, body, never).status == 400
+
+
+async def test_a_reader_that_goes_ends_the_stream(folder: Path) -> None:
+    gone = False
+    async with ours(folder) as api:
+        assert api.parts.querier is not None
+        answer = RemoteRead({})(api.parts.querier, question((2, "__name__", ".+"), accept=(1,)), lambda: gone)
+        assert answer.rest is not None
+        assert next(answer.rest)
+        gone = True
+        assert len(list(answer.rest)) < 60
 
 
 CONFIG = """

@@ -8,7 +8,7 @@ frame is never half deleted.
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,9 +44,12 @@ OPERATORS: tuple[Operator, ...] = ("=", "!=", "=~", "!~")
 
 @dataclass(slots=True)
 class Answer:
+    """`rest` goes on where `body` ends, frame by frame; each is made when it is asked for, and may raise MetricsError."""
+
     status: int
-    body: bytes | AsyncIterator[bytes]
+    body: bytes
     headers: dict[str, str] = field(default_factory=dict)
+    rest: Iterator[bytes] | None = None
 
 
 class RemoteRead:
@@ -66,9 +69,10 @@ class RemoteRead:
                 raise BadData(f"none of the response types {accepted} is supported; {SAMPLES} and {CHUNKS} are")
             queries = [(query, self._matchers(query)) for query in request["queries"]]
             if kind == CHUNKS:
-                frames = b"".join(self._frames(querier, queries, canceled))
+                frames = self._frames(querier, queries, canceled)
+                first = next(frames, b"")
                 media = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
-                return Answer(200, frames, {"content-type": media})
+                return Answer(200, first, {"content-type": media}, frames)
             results = [chunk(1, b"".join(self._result(querier, *query, canceled))) for query in queries]
             headers = {"content-type": "application/x-protobuf", "content-encoding": "snappy"}
             return Answer(200, compress(b"".join(results)), headers)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from styr.kinds.transport import Response
-from styr.metrics.model.errors import BadData, MetricsError
+from styr.metrics.model.errors import BadData, ExecutionError, MetricsError
 from styr.metrics.promql.ast import selectors
 from styr.metrics.web import json, reply
 from styr.metrics.web.call import Call
@@ -168,3 +168,7 @@ async def parse_query(call: Call) -> Response:
         return reply.data(translate(call.engine.parse(call.form.text("query"))))
     except BadData as error:
         raise invalid("query", str(error)) from None
+    except RecursionError:
+        raise ExecutionError(
+            "the expression nests too deeply to be shown as a tree; it can still be evaluated"
+        ) from None

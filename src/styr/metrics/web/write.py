@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import AsyncIterator, Iterator
+
 from styr.kinds.transport import Response
 from styr.metrics.remote.otlp import OtlpReceiver
 from styr.metrics.remote.read import RemoteRead
@@ -32,7 +35,21 @@ class Receivers:
         return Response(answer.status, answer.body, {"content-type": answer.content_type})
 
     async def read(self, call: Call) -> Response:
-        """Remote read: samples, or chunks in a stream."""
+        """Remote read: samples, or chunks in a stream. The stream stops when its reader goes."""
         querier = call.querier
-        answer = await call.work(lambda limits: self._read(querier, call.body, limits.canceled.is_set))
-        return Response(answer.status, answer.body, answer.headers)
+        canceled = threading.Event()
+        answer = await call.work(lambda limits: self._read(querier, call.body, canceled.is_set))
+        if answer.rest is None:
+            return Response(answer.status, answer.body, answer.headers)
+        return Response(answer.status, _stream(call, answer.body, answer.rest, canceled), answer.headers)
+
+
+async def _stream(call: Call, first: bytes, rest: Iterator[bytes], canceled: threading.Event) -> AsyncIterator[bytes]:
+    try:
+        yield first
+        more = True
+        while more:
+            piece, more = await call.gate.pieces(rest)
+            yield piece
+    finally:
+        canceled.set()
