@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -130,8 +131,10 @@ def test_layouts_change_nothing(media: str, wild: float) -> None:
 def test_nothing_out_of_bounds() -> None:
     if os.environ.get("STYR_KERNEL_BOUNDSCHECK") == "1":
         return
+    kernels = Path(__file__).parent.parent / "kernels"
+    files = [__file__, str(kernels / "test_floats.py"), str(kernels / "test_chunked.py")]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__],
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files],
         env={**os.environ, "STYR_KERNEL_BOUNDSCHECK": "1", "STYR_FUZZ_ROUNDS": "25"},
         capture_output=True,
         text=True,

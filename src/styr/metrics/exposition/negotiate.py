@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
+from styr.metrics.model.labels import is_legacy_metric_name
+
 Media = Literal["text", "openmetrics", "protobuf"]
 
 HEADERS = {
@@ -63,31 +65,23 @@ def media(content_type: str, fallback: str = "") -> Media:
     return _MEDIA[HEADERS[fallback].split(";")[0]]
 
 
-_LEGACY = re.compile(r"[a-zA-Z0-9_]")
-
-
 def escape_name(name: str, scheme: str) -> str:
-    """A metric or label name for readers that know only the old ones: `underscores`, `dots` or `values` (Prometheus' escaping
-    schemes); any other scheme leaves it."""
-    legacy = re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", name) is not None
+    """A metric or label name for readers that know only the old characters, by the scheme that they asked for (`underscores`,
+    `dots` or `values`; model.EscapeName of prometheus/common). Any other scheme leaves it."""
     if scheme == "underscores":
-        return name if legacy else _each(name, lambda char: "_")
+        return "".join(char if _is_legacy(char, place) else "_" for place, char in enumerate(name))
     if scheme == "dots":
-        return _each(name.replace("_", "__").replace(".", "_dot_"), lambda char: "__", plain="_")
-    if scheme == "values":
-        if legacy and not name.startswith("U__"):
-            return name
-        return "U__" + _each(name.replace("_", "__"), lambda char: f"_{ord(char):x}_", plain="_")
+        special = {"_": "__", ".": "_dot_"}
+        return "".join(
+            special.get(char) or (char if _is_legacy(char, place) else "__") for place, char in enumerate(name)
+        )
+    if scheme == "values" and not is_legacy_metric_name(name) and name:
+        return "U__" + "".join(
+            "__" if char == "_" else char if _is_legacy(char, place) else f"_{ord(char):x}_"
+            for place, char in enumerate(name)
+        )
     return name
 
 
-def _each(name: str, other: object, plain: str = "") -> str:
-    out = []
-    for place, char in enumerate(name):
-        fits = (
-            char in (":", "_")
-            or (char.isascii() and char.isalpha())
-            or (place > 0 and char.isascii() and char.isdigit())
-        )
-        out.append(char if fits or (plain and char == plain) else other(char))  # type: ignore[operator]
-    return "".join(out)
+def _is_legacy(char: str, place: int) -> bool:
+    return char.isascii() and (char.isalpha() or char in "_:" or (char.isdigit() and place > 0))

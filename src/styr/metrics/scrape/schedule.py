@@ -23,6 +23,7 @@ class Grid:
     def __init__(self, interval: int) -> None:
         self.interval = interval
         self._anchor: float | None = None
+        self._off, self._misses = 0.0, 0
 
     def stamp(self, now: float) -> int:
         anchor = self._anchor
@@ -35,4 +36,16 @@ class Grid:
         tolerance = min(self.interval / 100, TOLERANCE)
         if anchor + self.interval - now <= tolerance:
             anchor += self.interval
-        return int(anchor) if abs(now - anchor) <= tolerance else int(now)
+        if abs(now - anchor) <= tolerance:
+            self._misses = 0
+            return int(anchor)
+        self._follow(now, anchor, tolerance)
+        return int(now)
+
+    def _follow(self, now: float, anchor: float, tolerance: float) -> None:
+        """Scrapes that are off the grid by the same time again and again: the clock was set. That is a new grid."""
+        off = now - anchor
+        self._misses = self._misses + 1 if abs(off - self._off) <= tolerance else 1
+        self._off = off
+        if self._misses == 3:
+            self._anchor, self._misses = now, 0
