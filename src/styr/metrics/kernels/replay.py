@@ -15,42 +15,44 @@ from styr.metrics.kernels.head import (
     LAST_V,
     MAX_T,
     MIN_T,
+    MIN_VALID,
     MINT,
     NEXT,
     PACKED,
-    RESUME,
     SIZES,
     SLAB,
-    append_samples,
+    append_one,
+    repeat,
     take_slab,
 )
 from styr.metrics.kernels.jit import kernel
 from styr.metrics.kernels.varint import read_uvarint
-from styr.metrics.kernels.wal import decode_row
+from styr.metrics.kernels.wal import ROW, decode_row
 
 Ints = NDArray[np.int64]
 Slots = NDArray[np.int32]
 
-AT, COLUMNS, READY, CLOSED = range(4)
-"""Columns of `layouts`: where its columns begin in `slots` and `last`, how many it has, whether a whole row has been read, and
-the time until which all its series have their samples in closed chunks."""
-RECORD, INSIDE, SKIPPED = range(3)
-"""Fields of `progress`: the next record; 1 when its row is decoded already; rows that made no sense."""
+BATCH = 16
+"""Rows of a layout that wait until they are appended, column by column: so a series' state is fetched once for all of them."""
+
+AT, COLUMNS, READY, CLOSED, WAITING, SHARED = range(6)
+"""Columns of `layouts`: where its columns begin in `slots` and `last`, how many it has, whether a whole row has been read,
+the time until which all its series have their samples in closed chunks, how many rows wait, and whether a newer layout has
+series of it, so that its rows cannot wait."""
+RECORD, SKIPPED, UNFINISHED, COLUMN, AGAIN, SLOT = range(6)
+"""Fields of `progress`: the next record; rows that made no sense; the layout whose rows are being appended (-1: none), the
+column and the row there; the slot of that column."""
 OPEN_HEADER = 7 * 8
 """Bytes of an open chunk's entry before its data: reference, MINT, NEXT, LAST_T, LAST_V, DELTA, PACKED."""
 
 
-@kernel(
-    "i8(u1[::1], i8[::1], i8, i8[:, ::1], i4[::1], i8[::1], i8[::1], i8[:, ::1], u1[::1], i8[::1], i8[::1], u1[::1], "
-    "i8[:, ::1], i8[::1], u1[::1])"
-)
-def replay_rows(
-    data: Bytes,
-    starts: Ints,
-    end: Int,
+@kernel()
+def append_waiting(
+    number: Int,
     layouts: Ints,
     slots: Slots,
-    last: Ints,
+    waiting: Ints,
+    times: Ints,
     progress: Ints,
     state: Ints,
     slabs: Bytes,
@@ -59,42 +61,129 @@ def replay_rows(
     stage: Bytes,
     chunks: Ints,
     refs: Ints,
-    result: Bytes,
 ) -> Int:
-    """Appends the row records `progress[RECORD] .. end - 1`. Returns DONE, or what is missing before it can go on."""
-    t = np.zeros(1, np.int64)
-    while progress[RECORD] < end:
-        i = progress[RECORD]
-        number, at = read_uvarint(data, starts[i] + 1, starts[i + 1])
-        if at < 0 or at + 9 > starts[i + 1] or number < 0 or number >= len(layouts) or layouts[number, COLUMNS] < 0:
-            progress[SKIPPED] += 1
-            progress[RECORD] += 1
-            continue
-        t[0] = np.int64(load64(data, at))
-        first, behind = layouts[number, AT], layouts[number, AT] + layouts[number, COLUMNS]
-        if not progress[INSIDE]:
-            whole = data[at + 8]
-            good = decode_row(data, at + 8, starts[i + 1], last[first:behind]) >= 0 and (
-                whole or layouts[number, READY]
-            )
-            layouts[number, READY] = good
-            if not good:
-                progress[SKIPPED] += 1
-                progress[RECORD] += 1
+    """Appends the waiting rows of a layout, from `progress[COLUMN]` and `progress[AGAIN]` on. Returns DONE or what is
+    missing."""
+    base, n, count = layouts[number, AT], layouts[number, COLUMNS], layouts[number, WAITING]
+    for c in range(progress[COLUMN], n):
+        slot = np.int64(slots[base + c])
+        for r in range(progress[AGAIN], count if slot >= 0 else 0):
+            t, v = times[number * BATCH + r], waiting[base * BATCH + r * n + c]
+            if t <= state[slot, LAST_T] or t < info[MIN_VALID] or repeat(state, slot, slabs, info, t, v):
                 continue
-            if t[0] <= layouts[number, CLOSED]:
-                progress[RECORD] += 1
-                continue
-            progress[INSIDE] = 1
-            info[RESUME] = 0
-        missing = append_samples(
-            state, slabs, pool, info, stage, chunks, refs, slots[first:behind], t, 0, last[first:behind], result
-        )
-        if missing != DONE:
-            return missing
-        progress[INSIDE] = 0
-        progress[RECORD] += 1
+            missing = append_one(state, slot, slabs, pool, info, stage, chunks, refs[slot], t, v)
+            if missing != DONE:
+                progress[COLUMN], progress[AGAIN], progress[SLOT] = c, r, slot
+                return missing
+        progress[AGAIN] = 0
+    for r in range(count):
+        t = times[number * BATCH + r]
+        if t >= info[MIN_VALID]:
+            info[MAX_T], info[MIN_T] = max(info[MAX_T], t), min(info[MIN_T], t)
+    layouts[number, WAITING] = progress[COLUMN] = 0
     return DONE
+
+
+@kernel()
+def other_waiting(layouts: Ints, number: Int) -> Int:
+    """A layout other than `number` whose rows wait; -1 when there is none."""
+    for other in range(len(layouts)):
+        if other != number and layouts[other, WAITING] > 0:
+            return other
+    return -1
+
+
+@kernel()
+def row_at(data: Bytes, start: Int, end: Int, layouts: Ints, progress: Ints) -> tuple[Int, Int]:
+    """(layout, where the time is) of a record; the layout is -1 when it is no row, or one that makes no sense, which is
+    counted."""
+    if start >= end or data[start] != ROW:
+        return np.int64(-1), np.int64(-1)
+    number, at = read_uvarint(data, start + 1, end)
+    if at >= 0 and at + 9 <= end and 0 <= number < len(layouts) and layouts[number, COLUMNS] >= 0:
+        return number, at
+    progress[SKIPPED] += 1
+    return np.int64(-1), np.int64(-1)
+
+
+@kernel()
+def take_row(data: Bytes, at: Int, end: Int, number: Int, layouts: Ints, last: Ints, waiting: Ints, times: Ints) -> Int:
+    """Decodes a row, whose time is at `at`, and lets it wait. Returns whether it made sense."""
+    base, n = layouts[number, AT], layouts[number, COLUMNS]
+    t: Int = np.int64(load64(data, at))
+    good = (data[at + 8] or layouts[number, READY]) and decode_row(data, at + 8, end, last[base : base + n]) >= 0
+    layouts[number, READY] = good
+    if good and t > layouts[number, CLOSED]:
+        row = layouts[number, WAITING]
+        begin = base * BATCH + row * n
+        waiting[begin : begin + n] = last[base : base + n]
+        times[number * BATCH + row] = t
+        layouts[number, WAITING] = row + 1
+    return good
+
+
+@kernel(
+    "i8(u1[::1], i8[::1], i8, u1, i8[:, ::1], i4[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[:, ::1], u1[::1], i8[::1], "
+    "i8[::1], u1[::1], i8[:, ::1], i8[::1])"
+)
+def replay_rows(
+    data: Bytes,
+    starts: Ints,
+    end: Int,
+    everything: Int,
+    layouts: Ints,
+    slots: Slots,
+    last: Ints,
+    waiting: Ints,
+    times: Ints,
+    progress: Ints,
+    state: Ints,
+    slabs: Bytes,
+    pool: Ints,
+    info: Ints,
+    stage: Bytes,
+    chunks: Ints,
+    refs: Ints,
+) -> Int:
+    """Takes the row records among `progress[RECORD] .. end - 1`; others are passed over. With `everything`, no row waits
+    afterwards. Returns DONE, or what is missing before it can go on."""
+    while True:
+        if progress[UNFINISHED] >= 0:
+            missing = append_waiting(
+                progress[UNFINISHED],
+                layouts,
+                slots,
+                waiting,
+                times,
+                progress,
+                state,
+                slabs,
+                pool,
+                info,
+                stage,
+                chunks,
+                refs,
+            )
+            if missing != DONE:
+                return missing
+            progress[UNFINISHED] = -1
+        i = progress[RECORD]
+        if i >= end:
+            progress[UNFINISHED] = other_waiting(layouts, -1) if everything else -1
+            if progress[UNFINISHED] < 0:
+                return DONE
+            continue
+        number, at = row_at(data, starts[i], starts[i + 1], layouts, progress)
+        if number >= 0:
+            if layouts[number, SHARED]:
+                progress[UNFINISHED] = other_waiting(layouts, number)
+                if progress[UNFINISHED] >= 0:
+                    continue
+            if not take_row(data, at, starts[i + 1], number, layouts, last, waiting, times):
+                progress[SKIPPED] += 1
+            if layouts[number, WAITING] >= (1 if layouts[number, SHARED] else BATCH):
+                progress[UNFINISHED] = number
+        progress[RECORD] += 1
 
 
 @kernel("i8(i8[:, ::1], u1[::1], i8[::1], i4[::1], u1[::1], i8)")

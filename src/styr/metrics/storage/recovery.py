@@ -25,8 +25,8 @@ from styr.metrics.storage import records
 from styr.metrics.storage.arrays import grown
 from styr.metrics.storage.head import Head
 from styr.metrics.storage.headchunks import Scanned
-from styr.metrics.storage.headstate import LATE
 from styr.metrics.storage.oo import Closed, Late
+from styr.metrics.storage.rowreplay import RowReader
 from styr.metrics.storage.seriesreplay import SeriesReader
 from styr.metrics.storage.wal import Records, history, read_segment, segments, truncate_after
 
@@ -69,16 +69,15 @@ class _Replay:
         self._chunks = np.ascontiguousarray(scanned.chunks[order])
         self._files = scanned.files[order]
         self._series = SeriesReader(head.registry)
-        self._layouts: Ints = np.full((64, 4), -1, np.int64)
-        self._slots: Slots = np.zeros(1 << 16, np.int32)
-        self._last: Ints = np.zeros(1 << 16, np.int64)
-        self._used = 0
+        self._rows = RowReader(head)
 
     def run(self) -> None:
         head = self._head
         head.state.place()
         head.state.info[headkernels.MIN_VALID] = head.min_valid
         self._log(head.directory / "wal", self._apply)
+        self._rows.finish()
+        self._report.unknown += self._rows.skipped
         self._log(head.directory / "wbl", self._apply_late)
         head.state.flush()
 
@@ -116,13 +115,14 @@ class _Replay:
         kinds = data[np.minimum(starts[:-1], len(data) - 1)] if len(found) else data[:0]
         kinds[np.flatnonzero(np.diff(starts) == 0)] = 0
         self._register(found, np.flatnonzero(kinds == records.SERIES))
+        kinds[kinds == records.SERIES] = records.ROW  # Done; and rows on both sides of them go together.
         changes = np.flatnonzero(np.diff(kinds)) + 1
         bounds = [0, *changes.tolist(), len(kinds)] if len(kinds) else [0]
         for first, last in pairwise(bounds):
             kind = int(kinds[first])
             if kind == records.ROW:
-                self._rows(found, first, last)
-            elif kind != records.SERIES:
+                self._rows.take(found, first, last)
+            else:
                 for i in range(first, last):
                     self._one(kind, found, int(starts[i]), int(starts[i + 1]))
 
@@ -155,34 +155,6 @@ class _Replay:
             closed = Closed(where, row[headscan.LENGTH], row[headscan.MINT], row[headscan.MAXT])
             self._head.out_of_order.series.setdefault(int(slots[i]), Late()).closed.append(closed)
 
-    def _rows(self, found: Records, first: int, last: int) -> None:
-        state, progress = self._state, np.array([first, 0, 0], np.int64)
-        most = int(self._layouts[:, replay.COLUMNS].max(initial=0))
-        result = np.zeros(max(1, most), np.uint8)
-        while missing := replay.replay_rows(
-            found.data, found.starts, last, self._layouts, self._slots, self._last, progress, state.rows, state.slabs,
-            state.pool, state.info, state.stage, state.chunks, self._head.registry.refs, result,
-        ):  # fmt: skip
-            state.provide(missing)
-        self._report.unknown += int(progress[replay.SKIPPED])
-
-    def _layout(self, data: NDArray[np.uint8], start: int, end: int) -> None:
-        reader = records.Reader(data[start : min(end, start + 24)].tobytes())
-        number, columns = reader.uvarint(), reader.uvarint()
-        refs = np.zeros(min(columns, end - start), np.int64)
-        if number > 1 << 24 or kernels.decode_layout(data, start + reader.at, end, refs) < 0 or len(refs) < columns:
-            raise Corrupt("a layout record of the write-ahead log ends too early")
-        known = len(self._layouts)
-        self._layouts = grown(self._layouts, number + 1)
-        self._layouts[known:] = -1
-        behind = self._used + columns
-        self._slots, self._last = grown(self._slots, behind, self._used), grown(self._last, behind, self._used)
-        slots = self._head.registry.slots_of(refs)
-        self._slots[self._used : behind] = slots
-        newest = self._state.rows[slots[slots >= 0], headkernels.LAST_T]
-        self._layouts[number] = self._used, columns, 0, newest.min(initial=LATE) if len(newest) else headkernels.NEVER
-        self._used = behind
-
     def _samples(self, data: NDArray[np.uint8], start: int, end: int) -> None:
         most = (end - start) // 10 + 1
         refs, t, v = np.zeros(most, np.int64), np.zeros(most, np.int64), np.zeros(most, np.int64)
@@ -194,6 +166,7 @@ class _Replay:
     def _append(self, refs: Ints, t: Ints, v: Ints) -> None:
         slots = self._head.registry.slots_of(refs)
         self._report.unknown += int((slots < 0).sum())
+        self._rows.before(slots)
         self._state.append(slots, t, 1, v)
 
     def _one(self, kind: int, found: Records, start: int, end: int) -> None:
@@ -203,7 +176,7 @@ class _Replay:
             if kind == records.SAMPLES:
                 self._samples(data, start, end)
             elif kind == records.LAYOUT:
-                self._layout(data, start, end)
+                self._rows.layout(data, start, end)
             elif kind == records.OPEN:
                 self._open(data, start, end)
             else:
@@ -253,6 +226,7 @@ class _Replay:
         for ref, t, h in records.read_histograms(data):
             slot = self._slot(ref)
             if slot >= 0:
+                self._rows.before(np.array([slot], np.int32))
                 self._head.histograms.append(slot, t, h)
             else:
                 self._report.unknown += 1

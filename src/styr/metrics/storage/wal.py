@@ -164,8 +164,10 @@ class Wal:
         self.log(np.frombuffer(bytearray(record), np.uint8), len(record), compress)
 
     def cut(self) -> None:
-        """What comes next goes to a new segment."""
+        """What comes next goes to a new segment. One that is empty gets a file too: numbers have no gaps."""
         self._set_aside(0)
+        if not self._position:
+            self._pending.append(_Part(self.segment, 0, self._buffer[:0]))
         self.segment += 1
         self._position = self._begin = 0
 
