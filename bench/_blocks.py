@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bench._targets import Body
-from bench.metrics_query import END, INTERVAL, SPAN
+from bench.metrics_query import BEYOND, END, INTERVAL, SPAN
 from styr.kit.clock import SystemClock
 from styr.metrics.exposition.text import parse
 from styr.metrics.model.labels import make
@@ -32,7 +32,7 @@ async def main(folder: Path, targets: int, series: int) -> None:
     for number in range(targets):
         place = {"job": f"job-{number}", "instance": "127.0.0.1:1", "target": str(number)}
         layouts.append(appender.layout(appender.refs([make({**key, **place}) for key in keys])))
-    for row, t in enumerate(range(END - SPAN - 3600, END + 1, INTERVAL)):
+    for row, t in enumerate(range(END - SPAN - 3600, END + BEYOND, INTERVAL)):
         for body, layout in zip(bodies, layouts, strict=True):
             body.step()
             appender.append_row(layout, t * 1000, np.array(body.values))

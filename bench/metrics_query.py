@@ -20,7 +20,9 @@ from typing import Any
 from bench._metrics import Prometheus, Server, Styr, warm_kernels
 
 END = 1_790_000_000
-"""Seconds since 1970 of the newest sample, on no two-hour boundary."""
+"""Seconds since 1970 of the newest time asked for, on no two-hour boundary."""
+BEYOND = 4 * 3600
+"""So much longer the samples go on: what is asked for lies in blocks, where both sides read series in the same order."""
 SPAN = 24 * 3600
 INTERVAL = 60
 
