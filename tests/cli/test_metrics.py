@@ -258,3 +258,22 @@ def test_rule_files_and_configurations_are_checked(tmp_path: Path) -> None:
 def test_the_group_itself() -> None:
     assert command.name == "command"
     assert "query" in run("--help").output
+
+
+def test_unit_tests_of_rules_run(tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text("groups: [{name: g, rules: [{record: 'a:sum', expr: sum(a)}]}]")
+    case = tmp_path / "test.yml"
+    text = (
+        "rule_files: [rules.yml]\nevaluation_interval: 1m\ntests:\n- interval: 1m\n  name: sums\n"
+        "  input_series: [{series: 'a{i=\"1\"}', values: '1+1x5'}, {series: 'a{i=\"2\"}', values: '1x5'}]\n"
+        "  promql_expr_test: [{expr: 'a:sum', eval_time: 2m, exp_samples: [{labels: 'a:sum', value: %d}]}]\n"
+    )
+    case.write_text(text % 4)
+    result = run("test", "rules", str(case))
+    assert (result.exit_code, "1 tests, ok" in result.output) == (0, True), result.output
+    case.write_text(text % 5)
+    result = run("test", "rules", str(case))
+    assert result.exit_code == 1
+    assert "FAILED" in result.output
+    assert "0 tests" in run("test", "rules", str(case), "--run", "other").output
+    assert "--run" in run("test", "rules", str(case), "--run", "(").output

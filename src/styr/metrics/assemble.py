@@ -146,7 +146,8 @@ class Engine:
         api.alertmanager = self.notifying.api
         if self.config.query_log and self.options.query_log is None:
             api.log.open(self.options.data_dir / self.config.query_log)
-        status = parts.status
+        api.reload = self.reload
+        status = self._status = parts.status
         status.external_labels = dict(self.config.external_labels)
         status.config_loaded, status.config = self._clock.time(), lambda: self.config.text
         selfmetrics.register(parts.registry, database, self.rules, self.pool.counters)
@@ -175,6 +176,22 @@ class Engine:
                 await asyncio.wait_for(self._know_objects.wait(), WITHOUT_OBJECTS)
                 return
         await self.rules.apply([*self._from_files, *self._from_objects])
+
+    async def reload(self) -> None:
+        """Reads the configuration again: jobs, rules and Alertmanagers change by difference; labels of the whole server, OTLP
+        and storage keep what they started with. Raises BadData or OSError, and everything goes on as it was."""
+        status = self._status
+        try:
+            config = await asyncio.to_thread(read_config, self.options)
+            await self.notifying.apply(config.alerting)
+        except Exception:
+            status.config_ok = False
+            raise
+        self.config, self._from_files = config, config.groups
+        self.jobs.replace(config.jobs)
+        await self.rules.apply([*self._from_files, *self._from_objects])
+        status.config_ok, status.config_loaded = True, self._clock.time()
+        log.info("the configuration is read again", jobs=len(config.jobs), groups=len(config.groups))
 
     async def _maintain(self) -> None:
         while True:

@@ -37,6 +37,11 @@ class Jobs:
         self._targets.rules = {name: config.relabel for name, config in named.items()}
         self._pool.apply([(config, self._discoveries(config)) for config in named.values()])
 
+    def replace(self, from_files: Sequence[ScrapeConfig]) -> None:
+        """Other jobs from files."""
+        self._from_files = from_files
+        self.apply()
+
     def apply_objects(self, configs: Sequence[ScrapeConfig]) -> None:
         """The jobs that Kubernetes objects amount to."""
         self._from_objects = configs

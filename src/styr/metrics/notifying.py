@@ -72,6 +72,12 @@ class Notifying:
         if self._notifier is not None:
             self._notifier.send(alerts)
 
+    async def apply(self, alerting: Mapping[str, Any]) -> None:
+        """Other Alertmanagers. Raises BadData, and those there are stay."""
+        targets, relabel = read_targets(alerting), relabelling(alerting)
+        self._targets, self._alertmanagers.relabel = targets, relabel
+        await self._alertmanagers.apply(targets)
+
     async def start(self) -> None:
         """Raises StorageError when the notifier's state cannot be read."""
         if self._notifier is not None:

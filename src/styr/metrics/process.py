@@ -2,8 +2,8 @@
 
 It listens at once and answers `/-/healthy`, while everything else is imported and the data directory is read; then `/-/ready`
 turns 200, and DIR/process.json says who and where. SIGTERM and SIGINT close cleanly: every open chunk is in a file. SIGKILL
-loses nothing that was acknowledged. A data directory that cannot be opened ends the process with a sentence and exit status
-1.
+loses nothing that was acknowledged. SIGHUP reads the configuration again. A data directory that cannot be opened ends the
+process with a sentence and exit status 1.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = Log("styr.metrics.process")
 
-PROTECTED = ("/api", "/federate", "/metrics")
+PROTECTED = ("/api", "/federate", "/metrics", "/-/reload")
 """Prefixes that need a credential; bodies below them may be large."""
 
 
@@ -77,6 +77,18 @@ class Process:
         self.port = 0
         self._engine: Engine | None = None
         self._api: Api | None = None
+        self._reloading: asyncio.Task[None] | None = None
+
+    def reload(self) -> None:
+        """SIGHUP: reads the configuration again; what is wrong with it is told in the log."""
+        if self._engine is not None:
+            self._reloading = asyncio.create_task(self._reload(self._engine))
+
+    async def _reload(self, engine: Engine) -> None:
+        try:
+            await engine.reload()
+        except Exception as error:
+            _tell(error)
 
     async def run(self) -> int:
         """The exit status."""
@@ -167,6 +179,7 @@ async def serve(options: Options) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, process.reload)
     return await process.run()
 
 

@@ -181,6 +181,35 @@ def test_it_scrapes_itself_and_evaluates_rules(tmp_path: Path) -> None:
         assert json.loads(body)["data"]["activeTargets"][0]["health"] == "down"
 
 
+def test_the_configuration_is_read_again(tmp_path: Path) -> None:
+    file, rules = tmp_path / "prometheus.yml", tmp_path / "rules.yml"
+    file.write_text("rule_files: [rules.yml]")
+    with running(tmp_path / "data", "--config", str(file)) as engine:
+        engine.until_ready()
+
+        def groups() -> list[str]:
+            found = json.loads(engine.ask("/api/v1/rules")[1])["data"]["groups"]
+            return [group["name"] for group in found]
+
+        assert groups() == []
+        rules.write_text("groups: [{name: new, rules: [{record: a, expr: vector(1)}]}]")
+        assert engine.ask("/-/reload", body=b"", credential="")[0] == 401
+        assert engine.ask("/-/reload", body=b"") == (200, b"")
+        assert groups() == ["new"]
+        rules.write_text("groups: [{name: bad, rules: [{record: a, expr: 'vector('}]}]")
+        status, told = engine.ask("/-/reload", body=b"")
+        assert (status, b"parse error" in told) == (500, True)
+        assert groups() == ["new"]
+        info = json.loads(engine.ask("/api/v1/status/runtimeinfo")[1])["data"]
+        assert info["reloadConfigSuccess"] is False
+        rules.write_text("groups: [{name: hup, rules: [{record: a, expr: vector(1)}]}]")
+        engine.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 30
+        while groups() != ["hup"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert groups() == ["hup"]
+
+
 def test_the_command_line(tmp_path: Path) -> None:
     found = parse(
         ["--data-dir", str(tmp_path), "--retention", "1w", "--retention-size", "2GB", "--query-timeout", "30s"]

@@ -8,7 +8,7 @@ that bodies may be larger than the Kubernetes API's and come with flow control.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
@@ -71,6 +71,8 @@ class Api:
         self.receivers: Receivers | None = None
         self.alertmanager: Handler | None = None
         """Alertmanager's API v2, below /api/v2, when the embedded notifier runs."""
+        self.reload: Callable[[], Awaitable[None]] | None = None
+        """Reads the configuration again."""
         self.log = query_log
         names = ("handler", "code")
         registry = parts.registry
@@ -113,9 +115,10 @@ class Api:
     def _find(self, request: Request) -> tuple[str, Endpoint, str]:
         """(name for the metrics, endpoint, variable part of the path). Raises `_NoRoute`."""
         path = request.path
-        top = _TOP.get(path)
-        if top:
-            return path, getattr(self, top), ""
+        if path in _TOP:
+            methods, attribute = _TOP[path]
+            _allow(request, methods)
+            return path, getattr(self, attribute), ""
         if path == "/federate":
             return path, federate.federate, ""
         if path.startswith("/api/v2/") and self.alertmanager is not None:
@@ -129,11 +132,10 @@ class Api:
             methods, endpoint, variable = (GET,), series.label_values, name[len("label/") : -len("/values")]
             name = "label/:name/values"
         elif name in ROUTES:
-            (methods, endpoint), variable = ROUTES[name], ""  # type: ignore[assignment]
+            (methods, endpoint), variable = ROUTES[name], ""
         else:
             raise _NoRoute(404, f"there is no {path[:200]} here")
-        if request.method not in methods:
-            raise _NoRoute(405, f"{request.method} is not for /api/v1/{name}; {' and '.join(methods)} are")
+        _allow(request, methods)
         return name, endpoint, variable
 
     async def _call(self, request: Request, variable: str) -> Call:
@@ -168,13 +170,28 @@ class Api:
             return reply.text(200, "Styr metrics is Ready.\n")
         return reply.text(503, "Service Unavailable: the storage is being read\n")
 
+    async def read_again(self, _call: Call) -> Response:
+        """What is wrong with the configuration is the answer; the old one goes on then."""
+        if self.reload is None:
+            return reply.text(503, "Service Unavailable: the storage is being read\n")
+        try:
+            await self.reload()
+        except (BadData, OSError) as error:
+            return reply.text(500, f"failed to reload config: {error}\n")
+        return reply.text(200, "")
+
     async def own_metrics(self, _call: Call) -> Response:
         """Metrics of this process."""
         body = await asyncio.to_thread(generate_latest, self.parts.registry)
         return Response(200, body, {"content-type": CONTENT_TYPE_LATEST})
 
 
-_TOP = {"/-/healthy": "healthy", "/-/ready": "is_ready", "/metrics": "own_metrics"}
+_TOP = {
+    "/-/healthy": ((GET,), "healthy"),
+    "/-/ready": ((GET,), "is_ready"),
+    "/-/reload": ((POST, PUT), "read_again"),
+    "/metrics": ((GET,), "own_metrics"),
+}
 _PUSHED = ("write", "otlp/v1/metrics", "read")
 
 
@@ -182,6 +199,11 @@ class _NoRoute(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+def _allow(request: Request, methods: Sequence[str]) -> None:
+    if request.method not in methods:
+        raise _NoRoute(405, f"{request.method} is not for {request.path[:200]}; {' and '.join(methods)} are")
 
 
 async def _not_ready(_call: Call) -> Response:
