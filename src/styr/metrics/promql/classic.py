@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +18,11 @@ from styr.metrics.model.histogram import Histogram
 from styr.metrics.model.labels import METRIC_NAME
 from styr.metrics.promql import annotations as notes
 from styr.metrics.promql import histograms_seam
+from styr.metrics.promql.arguments import Arguments
 from styr.metrics.promql.binary import renamed
 from styr.metrics.promql.query import Query
 from styr.metrics.promql.texts import openmetrics_float
 from styr.metrics.promql.values import Flags, Floats, Matrix, concat, count_rows, group_rows, own
-
-if TYPE_CHECKING:
-    from styr.metrics.promql.functions import Arguments
 
 Ints = NDArray[np.int64]
 Position = tuple[int, int]

@@ -43,6 +43,7 @@ from styr.metrics.promql.ast import (
 )
 from styr.metrics.promql.histograms.arithmetic import negated
 from styr.metrics.promql.info import info
+from styr.metrics.promql.job import Job
 from styr.metrics.promql.plan import StepInvariant
 from styr.metrics.promql.query import Part, Query, Stream, collect
 from styr.metrics.promql.selectors import RangeSource
@@ -221,7 +222,7 @@ class Evaluator:
             apply = label_functions.replace if name == "label_replace" else label_functions.join
             return apply(self.query, lambda: self.matrix(expr.args[0]), strings)
         if name == "info":
-            return info(self, expr)
+            return info(self.query, expr, self.matrix(expr.args[0]), self.times, self.tally)
         stream = self._range_stream(expr)
         if stream is None:
             args = [self.value(arg) for arg in expr.args]
@@ -256,7 +257,7 @@ class Evaluator:
                 source = self.source(where)
                 # Prometheus forgets where a subquery stands.
                 position = (0, 0) if isinstance(where, SubqueryExpr) else (arg.start, arg.end)
-                job = ranges.Job(self.query, expr, source, self.times, args, self.tally, position)
+                job = Job(self.query, expr, source, self.times, args, self.tally, position)
                 return ranges.stream(job)
         return None
 

@@ -8,7 +8,7 @@ Experimental in Prometheus; series by series, step by step. A window looks one l
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,9 @@ from styr.metrics.promql import mixed, selectors
 from styr.metrics.promql.ast import VectorSelector
 from styr.metrics.promql.histograms import extended as histograms
 from styr.metrics.promql.histograms import rates
+from styr.metrics.promql.job import Job
 from styr.metrics.promql.query import Part, Query, Stream, collect
 from styr.metrics.promql.values import Flags, Floats, Matrix
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from styr.metrics.promql.ranges import Job
 
 Ints = NDArray[np.int64]
 

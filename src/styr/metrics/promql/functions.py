@@ -13,6 +13,7 @@ from styr.metrics.model.frame import LabelFrame
 from styr.metrics.model.labels import METRIC_NAME
 from styr.metrics.promql import annotations as notes
 from styr.metrics.promql import calendar, classic, histogram_functions, sorting
+from styr.metrics.promql.arguments import Arguments
 from styr.metrics.promql.ast import Call, Expr, MatrixSelector, StringLiteral, VectorSelector
 from styr.metrics.promql.binary import renamed
 from styr.metrics.promql.plan import StepInvariant
@@ -58,38 +59,6 @@ MATH: dict[str, Callable[[Floats], Floats]] = {
     "deg": lambda v: v * 180 / math.pi,
     "sgn": lambda v: np.where(v < 0, -1.0, np.where(v > 0, 1.0, v)),
 }
-
-
-class Arguments:
-    """Of one call: the values of its arguments at every step."""
-
-    def __init__(self, query: Query, expr: Call, values: list[Value], times: Ints, step: int) -> None:
-        self.query, self.expr, self.values, self.times, self.step = query, expr, values, times, step
-
-    @property
-    def name(self) -> str:
-        return self.expr.function.name
-
-    def vector(self, i: int) -> Matrix:
-        value = self.values[i]
-        if not isinstance(value, Matrix):
-            raise TypeError(f"argument {i} of {self.name} is no vector")
-        return value
-
-    def scalar(self, i: int) -> Floats:
-        value = self.values[i]
-        if isinstance(value, Matrix | str):
-            raise TypeError(f"argument {i} of {self.name} is no scalar")
-        return value
-
-    def string(self, i: int) -> str:
-        value = self.values[i]
-        if not isinstance(value, str):
-            raise TypeError(f"argument {i} of {self.name} is no string")
-        return value
-
-    def where(self, i: int) -> tuple[int, int]:
-        return self.expr.args[i].start, self.expr.args[i].end
 
 
 def call(query: Query, expr: Call, values: list[Value], times: Ints, step: int) -> Value:

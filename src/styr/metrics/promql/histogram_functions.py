@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from styr.metrics.model.histogram import Histogram
 from styr.metrics.promql import histograms_seam
+from styr.metrics.promql.arguments import Arguments
 from styr.metrics.promql.binary import renamed
 from styr.metrics.promql.values import Matrix
-
-if TYPE_CHECKING:
-    from styr.metrics.promql.functions import Arguments
-
 
 _OF: dict[str, Callable[[Histogram], float]] = {
     "histogram_count": lambda h: h.count,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from styr.metrics.model.errors import ExecutionError
 from styr.metrics.model.frame import LabelFrame
@@ -19,17 +19,15 @@ from styr.metrics.model.matchers import Matcher
 from styr.metrics.promql import selectors
 from styr.metrics.promql.ast import Call, VectorSelector
 from styr.metrics.promql.plan import StepInvariant
-from styr.metrics.promql.query import Part, Stream, collect
+from styr.metrics.promql.query import Part, Query, Stream, collect
 from styr.metrics.promql.values import SAME_LABELSET, Matrix
 
-if TYPE_CHECKING:
-    from styr.metrics.promql.evaluate import Evaluator
-
+Ints = NDArray[np.int64]
 IDENTIFYING = ("instance", "job")
 
 
-def info(evaluator: Evaluator, expr: Call) -> Matrix:
-    base = evaluator.matrix(expr.args[0])
+def info(query: Query, expr: Call, base: Matrix, times: Ints, tally: Ints) -> Matrix:
+    """`base` is the first argument, evaluated; `tally` gets the samples of each step added."""
     chosen: tuple[Matcher, ...] = (Matcher("=", METRIC_NAME, "target_info"),)
     if len(expr.args) > 1:
         selector = expr.args[1]
@@ -40,7 +38,7 @@ def info(evaluator: Evaluator, expr: Call) -> Matrix:
     data = [matcher for matcher in chosen if matcher.name != METRIC_NAME]
     labels = base.frame.all_labels()
     ignored = [all(matcher.matches(get(each, METRIC_NAME)) for matcher in names) for each in labels]
-    infos = _fetch(evaluator, labels, ignored, names, data)
+    infos = _fetch(query, _wanted(labels, ignored), names + data, times, tally)
     return _combine(base, labels, ignored, infos, data)
 
 
@@ -53,22 +51,29 @@ def effective(matchers: list[Matcher]) -> list[Matcher]:
     return [Matcher("=", METRIC_NAME, "target_info")]
 
 
-def _fetch(
-    evaluator: Evaluator, labels: list[Labels], ignored: list[bool], names: list[Matcher], data: list[Matcher]
-) -> Matrix:
-    """The info series, each sample's time as its value."""
-    query = evaluator.query
+_LONGEST = 8000
+"""Characters of a pattern of identifying labels. What it does not select is joined by those labels anyway."""
+
+
+def _wanted(labels: list[Labels], ignored: list[bool]) -> list[Matcher] | None:
+    """What finds the info series of these series; None when they have no identifying labels."""
     values: dict[str, set[str]] = {}
     for each, skip in zip(labels, ignored, strict=True):
         for name in IDENTIFYING if not skip else ():
             if value := get(each, name):
                 values.setdefault(name, set()).add(value)
-    if not values:
-        return Matrix.empty(evaluator.steps)
-    wanted = [Matcher("=~", name, "|".join(sorted(map(re.escape, found)))) for name, found in sorted(values.items())]
-    selector = VectorSelector("", (*wanted, *data, *names))
-    stream = selectors.instant(query, selector, evaluator.times, evaluator.tally, "taken")
-    return collect(query, Stream(stream.frame, _only_floats(stream.parts)), evaluator.steps)
+    patterns = {name: "|".join(sorted(map(re.escape, found))) for name, found in sorted(values.items())}
+    made = [Matcher("=~", name, pattern) for name, pattern in patterns.items() if len(pattern) <= _LONGEST]
+    return made if values else None
+
+
+def _fetch(query: Query, wanted: list[Matcher] | None, chosen: list[Matcher], times: Ints, tally: Ints) -> Matrix:
+    """The info series, each sample's time as its value."""
+    if wanted is None:
+        return Matrix.empty(len(times))
+    selector = VectorSelector("", (*wanted, *chosen))
+    stream = selectors.instant(query, selector, times, tally, "taken")
+    return collect(query, Stream(stream.frame, _only_floats(stream.parts)), len(times))
 
 
 def _only_floats(parts: Iterator[Part]) -> Iterator[Part]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from styr.metrics.model.errors import ExecutionError
 from styr.metrics.model.frame import LabelFrame
-from styr.metrics.model.labels import Labels, text
+from styr.metrics.model.labels import Labels, set_text
 from styr.metrics.promql.ast import VectorMatching
 from styr.metrics.promql.query import Query
 from styr.metrics.promql.values import METADATA_LABELS, Flags, Floats, Matrix, count_rows, group_rows
@@ -109,10 +109,10 @@ def _refuse_duplicates(
         sign = int(of_one[row])
         if sign in taken:
             labels, other = one.frame.labels(row), one.frame.labels(taken[sign])
-            group = text(matched_labels(labels, matching))
+            group = set_text(matched_labels(labels, matching))
             raise ExecutionError(
                 f"found duplicate series for the match group {group} on the {side} hand-side of the operation: "
-                f"[{text(labels)}, {text(other)}];many-to-many matching not allowed: matching labels must be unique on one side"
+                f"[{set_text(labels)}, {set_text(other)}];many-to-many matching not allowed: matching labels must be unique on one side"
             )
         taken[sign] = row
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,8 @@ from styr.metrics.model.samples import Batch
 from styr.metrics.promql import annotations as notes
 from styr.metrics.promql.histograms import arithmetic, rates, resets
 from styr.metrics.promql.histograms.sums import Mean, Sum
+from styr.metrics.promql.job import Job
 from styr.metrics.promql.values import Flags, Floats, histogram_size
-
-if TYPE_CHECKING:
-    from styr.metrics.promql.ranges import Job
 
 Ints = NDArray[np.int64]
 Sample = float | Histogram
@@ -109,7 +106,7 @@ def _windows(t: Ints, lows: Ints, highs: Ints) -> Ints:
     return np.stack(pairs, axis=1).astype(np.int64)
 
 
-Fast = Callable[[Batch, "Job", Floats, Flags, Ints], None]
+Fast = Callable[[Batch, Job, Floats, Flags, Ints], None]
 
 
 def series(job: Job, batch: Batch, row: int, out: Floats, ok: Flags, fast: Fast) -> dict[int, Histogram]:

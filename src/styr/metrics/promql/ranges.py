@@ -7,7 +7,6 @@ Floats go through kernels, all series of a batch at once. Series with native his
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,38 +19,19 @@ from styr.metrics.model.labels import METRIC_NAME
 from styr.metrics.model.samples import Batch
 from styr.metrics.promql import annotations as notes
 from styr.metrics.promql import extended, mixed
-from styr.metrics.promql.ast import Call
-from styr.metrics.promql.query import Part, Query, Stream
-from styr.metrics.promql.selectors import RangeSource, chunks, clean, rows_with_histograms
+from styr.metrics.promql.job import Job
+from styr.metrics.promql.query import Part, Stream
+from styr.metrics.promql.selectors import chunks, clean, rows_with_histograms
 from styr.metrics.promql.values import Flags, Floats, without_names
 
 Ints = NDArray[np.int64]
-Fast = Callable[[Batch, "Job", Floats, Flags, Ints], None]
+Fast = Callable[[Batch, Job, Floats, Flags, Ints], None]
 
 KEEPS_NAME = frozenset({"first_over_time", "last_over_time"})
 ANCHORED = ("changes", "delta", "increase", "rate", "resets")
 SMOOTHED = ("delta", "increase", "rate")
 _COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
 _NONE = np.zeros(0)
-
-
-@dataclass(slots=True)
-class Job:
-    """One call over one source. `times` are the steps, `args` the values of the other arguments at each step."""
-
-    query: Query
-    call: Call
-    source: RangeSource
-    times: Ints
-    args: list[Floats]
-    tally: Ints
-    """Gets the samples of each step's windows added."""
-    position: tuple[int, int]
-    """Of the range vector argument, for annotations."""
-
-    @property
-    def name(self) -> str:
-        return self.call.function.name
 
 
 def _rate(counter: bool, per_second: bool) -> Fast:
