@@ -128,6 +128,22 @@ def test_layouts_change_nothing(media: str, wild: float) -> None:
         check(seed, media, wild, honor_timestamps=False)
 
 
+@pytest.mark.parametrize("media", ["text", "openmetrics"])
+def test_flipped_bytes_and_cut_bodies(media: str) -> None:
+    chance = random.Random(11)
+    good = body([line(chance, media, 0.0) for _ in range(12)], "text", random.Random(0))
+    end = b"# EOF\n" if media == "openmetrics" else b""
+    reusing, anew = Scraped(media), Scraped(media)
+    for _ in range(ROUNDS * 2):
+        data = bytearray(good)
+        for _ in range(chance.choice([0, 1, 1, 2, 8])):
+            data[chance.randrange(len(data))] = chance.choice(b'\n \t{}",=#\\\0\xff10aeN.+-')
+        whole = bytes(data[: chance.choice([len(data), chance.randrange(len(data) + 1)])]) + end
+        anew.ingest.forget()
+        assert reusing.scrape(whole).error == anew.scrape(whole).error, whole
+        assert stored(reusing) == stored(anew), whole
+
+
 def test_nothing_out_of_bounds() -> None:
     if os.environ.get("STYR_KERNEL_BOUNDSCHECK") == "1":
         return
