@@ -92,6 +92,20 @@ def test_a_series_may_have_several_references_in_a_log() -> None:
     assert int(registry.refs[slots[0]]) == 70_001
 
 
+def test_an_expression_over_many_values_waits_for_other_matchers() -> None:
+    registry = Registry()
+    sets = [make({"__name__": f"m{i % 50}", "path": f"/p/{i}"}) for i in range(3000)]
+    registry.resolve(sets)
+    for matchers in (
+        [Matcher("=~", "path", ".*7.*"), Matcher("=", "__name__", "m7")],
+        [Matcher("!~", "path", ".*7.*"), Matcher("=", "__name__", "m7")],
+        [Matcher("!~", "path", ".*7.*")],
+        [Matcher("=~", "path", ".*77.*")],
+        [Matcher("=~", "path", "/p/1.*"), Matcher("=~", "path", ".*9"), Matcher("!=", "__name__", "m9")],
+    ):
+        assert found(registry, matchers) == sorted(labels for labels in sets if takes(labels, matchers))
+
+
 def test_a_series_without_labels_is_refused() -> None:
     with pytest.raises(BadData, match="without any label"):
         Registry().resolve([()])
