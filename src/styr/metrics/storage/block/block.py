@@ -89,4 +89,5 @@ class Block:
         if not matchers:
             return [value for value in self.index.table.values(name)[0] if value] if name else []
         frame = self.find(matchers).frame
-        return sorted(frame.symbols.strings[i] for i in np.unique(frame.column(name)).tolist() if i)
+        used = np.flatnonzero(np.bincount(frame.column(name)))
+        return sorted(frame.symbols.strings[i] for i in used.tolist() if i)

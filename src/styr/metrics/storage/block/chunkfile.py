@@ -133,7 +133,7 @@ def _write_segment(file: files.File, chunks: ChunkSet, sizes: Ints, first: int, 
 
 def _frame(chunks: ChunkSet, first: int, last: int, target: Ints, out: Bytes, samples: Ints) -> None:
     segment = chunks.segment[first:last]
-    for number in np.unique(segment).tolist():
+    for number in np.flatnonzero(np.bincount(segment)).tolist():
         rows = np.flatnonzero(segment == number)
         bad = kernels.frame(
             chunks.segments[number],

@@ -56,7 +56,7 @@ def merge(sets: Sequence[ChunkSet], start: int = FIRST, end: int = LAST) -> Chun
 
 
 def _chunk_set(frame: LabelFrame, chunks: Chunks, segments: Sequence[NDArray[np.uint8]]) -> ChunkSet:
-    present = np.unique(chunks.series)
+    present = chunks.series[np.diff(chunks.series, prepend=-1) > 0]
     offsets = np.append(np.searchsorted(chunks.series, present), len(chunks.series)).astype(np.int64)
     return ChunkSet(
         frame.take(present),

@@ -126,7 +126,7 @@ def _batches(chunks: Chunks, of: Ints, floats: NDArray[np.bool_], segments: Sequ
 def _counts(chunks: Chunks, segments: Sequence[Bytes]) -> Ints:
     """How many samples each chunk says it has."""
     counts = np.zeros(len(chunks.series), np.int64)
-    for number in np.unique(chunks.segment).tolist():
+    for number in np.flatnonzero(np.bincount(chunks.segment)).tolist():
         which = np.flatnonzero(chunks.segment == number)
         data, at = segments[number], chunks.position[which]
         counts[which] = data[at].astype(np.int64) << 8 | data[at + 1]
@@ -138,7 +138,7 @@ def _gather(chunks: Chunks, segments: Sequence[Bytes]) -> tuple[Bytes, Ints]:
     ends = np.cumsum(chunks.length)
     target = ends - chunks.length
     data = np.zeros(int(ends[-1]) + 16, np.uint8)
-    for number in np.unique(chunks.segment).tolist():
+    for number in np.flatnonzero(np.bincount(chunks.segment)).tolist():
         which = np.flatnonzero(chunks.segment == number)
         at = np.ascontiguousarray(target[which])
         bad = segments_kernels.gather(segments[number], chunks.position, chunks.length, which, at, data)

@@ -99,5 +99,5 @@ def _check(chunks: ChunkSet, new: Meta) -> None:
             f"cannot write block {new.ulid}: samples of {int(chunks.mint.min())} .. {int(chunks.maxt.max())} are outside "
             f"its range {new.mint} .. {new.maxt - 1}"
         )
-    if not set(np.unique(chunks.encoding).tolist()) < set(range(1, chunkfile.ENCODINGS)):
+    if int(chunks.encoding.min()) < 1 or int(chunks.encoding.max()) >= chunkfile.ENCODINGS:
         raise StorageError(f"cannot write block {new.ulid}: a chunk has an unknown encoding")
