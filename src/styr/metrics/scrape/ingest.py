@@ -28,7 +28,7 @@ from styr.metrics.scrape.buffers import Body, Buffers
 from styr.metrics.scrape.config import ScrapeConfig
 from styr.metrics.scrape.lines import Lines, Row, Scratch
 from styr.metrics.scrape.misses import Reparse, missed_lines
-from styr.metrics.scrape.place import Kept, Placement, place, renumber
+from styr.metrics.scrape.place import Kept, Placement, minus, place, renumber
 from styr.metrics.scrape.resolve import Refused, Resolver
 from styr.metrics.scrape.series import Series
 from styr.metrics.scrape.target import CLASSIC, CONVERT, NATIVE, Target
@@ -328,9 +328,9 @@ class Ingest:
         if self._config.track_timestamps_staleness:
             series.marked = np.concatenate([series.marked, placed.own])
         now = np.concatenate([placed.refs[series.reports :], placed.own, placed.histogram_refs])
-        outcome.added = len(np.setdiff1d(now, series.seen))
+        outcome.added = len(minus(now, series.seen))
         series.seen = now
-        series.mark(np.setdiff1d(before, now), t)
+        series.mark(minus(before, now), t)
         if len(placed.own):
             self._append_own(t, outcome)
         if histograms:

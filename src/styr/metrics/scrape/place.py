@@ -62,10 +62,10 @@ def place(samples: Sequence[Sample], refs: Ints, kept: Kept, honor_timestamps: b
     columns = np.full(count, text.DROPPED, np.int32)
     there = refs >= 0
     plain = np.flatnonzero(there & ~stamped & ~grouped)
-    _, first = np.unique(refs[plain], return_index=True)
-    fresh = np.zeros(len(plain), np.bool_)
+    _, first = np.unique(np.concatenate([kept.refs, refs[plain]]), return_index=True)
+    fresh = np.zeros(len(kept.refs) + len(plain), np.bool_)
     fresh[first] = True
-    fresh &= ~np.isin(refs[plain], kept.refs)
+    fresh = fresh[len(kept.refs) :]
     columns[plain[~fresh]] = text.DUPLICATE
     plain = plain[fresh]
     columns[plain] = len(kept.refs) + np.arange(len(plain))
@@ -94,6 +94,11 @@ def place(samples: Sequence[Sample], refs: Ints, kept: Kept, honor_timestamps: b
 
 def _mask(flags: object, count: int) -> Mask:
     return np.fromiter(flags, np.bool_, count)  # type: ignore[call-overload, no-any-return]
+
+
+def minus(these: Ints, those: Ints) -> Ints:
+    """The elements of `these` that are not in `those`, each once, sorted."""
+    return np.setdiff1d(these, those) if len(those) else np.unique(these) if len(these) else these
 
 
 def renumber(columns: NDArray[np.int32], here: Mask, own_here: Mask) -> NDArray[np.int32]:
