@@ -57,9 +57,9 @@ class HeadLayout:
 
     __slots__ = ("generation", "last", "number", "refs", "segment", "slots")
 
-    def __init__(self, refs: Refs, number: int) -> None:
+    def __init__(self, refs: Refs) -> None:
         self.refs: Refs = refs
-        self.number = number
+        self.number = 0
         self.slots: Slots = np.zeros(0, np.int32)
         self.last: Ints = np.zeros(len(refs), np.int64)
         self.segment = self.generation = -1
@@ -84,7 +84,7 @@ class Head:
         self.min_valid = kernels.NEVER
         """What is older is in a block, and nothing is appended there."""
         self._generation = 0
-        self._layouts = 0
+        self._layouts, self._layouts_in = 0, -1
         self._scratch: Bytes = np.zeros(1 << 16, np.uint8)
         self.wal: Wal
         self.appended = 0
@@ -112,9 +112,7 @@ class Head:
             return refs
 
     def layout(self, refs: Refs) -> HeadLayout:
-        with self.lock:
-            self._layouts += 1
-            return HeadLayout(np.ascontiguousarray(refs, np.int64), self._layouts)
+        return HeadLayout(np.ascontiguousarray(refs, np.int64))
 
     def append_row(self, layout: Layout, t: int, values: Values) -> Appended:
         if not isinstance(layout, HeadLayout) or len(values) != len(layout.refs):
@@ -199,6 +197,10 @@ class Head:
         scratch = self._room(most)
         whole = layout.segment != self.wal.segment
         if whole:
+            if self._layouts_in != self.wal.segment:
+                self._layouts, self._layouts_in = 0, self.wal.segment
+            self._layouts += 1
+            layout.number = self._layouts
             self.wal.log(scratch, int(walkernels.encode_layout(layout.number, layout.refs, scratch)), compress=True)
             layout.segment = self.wal.segment
         length = int(walkernels.encode_row(layout.number, t, layout.last, bits, np.uint8(whole), scratch))

@@ -65,7 +65,7 @@ def _pairs_among(registry: Registry, slots: Slots, matcher: Matcher) -> Ints:
     found = np.flatnonzero(used)
     pairs, test = registry.pairs, matcher.matches
     of_name = found[registry.name_of[found] == registry.name_ids[matcher.name]]
-    return np.array([number for number in of_name.tolist() if test(pairs[number][1])], np.int64)  # type: ignore[index]
+    return np.array([number for number in of_name.tolist() if test(pairs[number][1])], np.int64)
 
 
 def _pairs(registry: Registry, matcher: Matcher) -> Ints:

@@ -94,6 +94,7 @@ class RowReader:
             at, self._used = self._used, self._used + columns
         self._slots[at : at + columns] = slots
         self._layouts[number] = at, columns, 0, closed, 0, 0
+        self._owner[self._owner == number + 1] = 0
         before = np.unique(self._owner[known])
         others = before[(before > 0) & (before != number + 1)] - 1
         self._layouts[others, replay.SHARED] = 1
