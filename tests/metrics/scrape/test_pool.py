@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from styr.kit.clock import LoopClock
+from styr.metrics.model.errors import Unavailable
 from styr.metrics.scrape.buffers import Buffers
 from styr.metrics.scrape.config import ScrapeConfig, parse_job
 from styr.metrics.scrape.connection import FetchError
@@ -25,6 +26,7 @@ class Page:
     def __init__(self) -> None:
         self.pages: dict[str, bytes | Exception | float] = {}
         self.times: dict[str, list[float]] = {}
+        self.closed = 0
         self._buffers = Buffers()
 
     def fetcher(self, target: Target, config: ScrapeConfig) -> _Fetcher:
@@ -49,7 +51,7 @@ class _Fetcher:
         return await self._page.get(self._address)
 
     def close(self) -> None:
-        pass
+        self._page.closed += 1
 
 
 class Changing:
@@ -203,6 +205,79 @@ def test_other_relabelling_ends_what_is_not_written_any_more_without_a_gap() -> 
     ends = world.memory.series("b")
     assert [value for _, value in ends[-2:]] == [2.0, "stale"]
     assert ends[-1][0] in stamps
+
+
+def test_a_reload_does_not_disturb_a_scrape_that_runs() -> None:
+    async def story(world: World) -> None:
+        world.page.pages["a:1"] = 1.5
+        world.pool.apply([(job(), static("a:1"))])
+        while "a:1" not in world.page.times:
+            await asyncio.sleep(0.1)
+        world.pool.apply([(job(scrape_timeout="3s"), static("a:1"))])
+        await asyncio.sleep(5)
+
+    world = simulate(story)
+    assert [value for _, value in world.memory.series("up")] == [1.0]
+    assert world.page.closed == 2
+
+
+def test_an_error_of_ours_costs_one_scrape() -> None:
+    async def story(world: World) -> None:
+        world.page.pages["a:1"] = ZeroDivisionError("oops")
+        world.pool.apply([(job(), static("a:1"))])
+        await asyncio.sleep(15)
+        assert "internal error: ZeroDivisionError" in world.pool.active()[0].last_error
+        world.page.pages["a:1"] = b"a 1\n"
+        await asyncio.sleep(10)
+
+    assert simulate(story).memory.series("up")[-1][1] == 1.0
+
+
+def test_a_full_disk_fails_scrapes_until_there_is_room() -> None:
+    async def story(world: World) -> None:
+        world.pool.apply([(job(), static("a:1"))])
+        await asyncio.sleep(15)
+        world.memory.fail = Unavailable("the disk is full")
+        await asyncio.sleep(20)
+        assert world.pool.active()[0].last_error == "the disk is full"
+        world.memory.fail = None
+        await asyncio.sleep(20)
+
+    world = simulate(story)
+    assert world.pool.active()[0].health == "up"
+    assert world.memory.series("a")[-1][1] == 1.0
+
+
+def test_another_interval_takes_effect_at_once() -> None:
+    async def story(world: World) -> None:
+        world.pool.apply([(job(), static("a:1"))])
+        await asyncio.sleep(25)
+        world.pool.apply([(job(scrape_interval="2s"), static("a:1"))])
+        await asyncio.sleep(25)
+
+    world = simulate(story)
+    assert "stale" not in {value for _, value in world.memory.series("a")}
+    assert len(world.page.times["a:1"]) in range(13, 17)
+
+
+def test_a_discovery_that_fails_is_run_again() -> None:
+    class Failing(Changing):
+        async def run(self, publish: Publish) -> None:
+            await super().run(publish) if self.runs else self.fail()
+
+        def fail(self) -> None:
+            self.runs += 1
+            raise RuntimeError("gone")
+
+    discovery = Failing()
+
+    async def story(world: World) -> None:
+        world.pool.apply([(job(), [discovery])])
+        await asyncio.sleep(6)
+        discovery.tell("a:1")
+        await asyncio.sleep(12)
+
+    assert simulate(story).memory.series("a")
 
 
 def test_a_target_limit_fails_all_of_them() -> None:

@@ -96,7 +96,8 @@ class TextParser:
         if len(pairs) > 1:
             pairs.sort()
         start = found.start()
-        labels = tuple(pair for pair in pairs if pair[1]) if section else tuple(pairs)
+        empty = section and b'""' in section
+        labels = tuple(pair for pair in pairs if pair[1]) if empty else tuple(pairs)
         return Sample(
             labels,
             self._value(value, start),

@@ -18,8 +18,8 @@ Bytes = NDArray[np.uint8]
 MOST = (1 << 30) - (1 << 20)
 """Bytes of a body at the most, whatever the limits say: places in it are 32-bit numbers."""
 
-_WAITING = 16
-"""Buffers of one size that are kept for the next taker."""
+_WAITING = 32 << 20
+"""Bytes in buffers that are kept for the next taker."""
 
 
 @dataclass(slots=True)
@@ -42,18 +42,23 @@ class Buffers:
 
     def __init__(self) -> None:
         self._free: dict[int, list[Bytes]] = {}
+        self._waiting = 0
 
     def take(self, size: int) -> Bytes:
         """At least `size` bytes, padding included; the content is arbitrary."""
         step = max(1024, 1 << max(0, size.bit_length() - 4))
         rounded = -(-size // step) * step
         free = self._free.get(rounded)
-        return free.pop() if free else np.empty(rounded, np.uint8)
+        if not free:
+            return np.empty(rounded, np.uint8)
+        self._waiting -= rounded
+        return free.pop()
 
     def give(self, buffer: Bytes) -> None:
-        free = self._free.setdefault(len(buffer), [])
-        if len(free) < _WAITING and len(buffer) <= 16 << 20:
-            free.append(buffer)
+        size = len(buffer)
+        if size and self._waiting + size <= _WAITING:
+            self._free.setdefault(size, []).append(buffer)
+            self._waiting += size
 
     def body(self, data: bytes) -> Body:
         """A copy of some bytes, as a body."""

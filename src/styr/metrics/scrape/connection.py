@@ -23,6 +23,7 @@ MAX_HEAD = 64 << 10
 _USUAL_HEAD = 1 << 10
 _FIRST = 64 << 10
 _ROOM = PADDING + 2
+_NOTHING = np.empty(0, np.uint8)
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([^\r\n]*))?\r?\n")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*?)[ \t]*\r?\n")
 _END = re.compile(rb"\r?\n\r?\n")
@@ -59,7 +60,6 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Page] | None = None
         self._idle = bytearray(1)
-        self._buffer = np.empty(0, np.uint8)
         self._last_size = _FIRST
         self._page: Page | None = None
         self._used = False
@@ -87,7 +87,6 @@ class Connection(asyncio.BufferedProtocol):
             raise Dropped(f"{self.peer} closed the connection")
         self._forget()
         self._most = min(most or MOST, MOST)
-        self._buffer = self._buffers.take(self._last_size + _ROOM)
         waiter: asyncio.Future[Page] = asyncio.get_running_loop().create_future()
         self._waiter = waiter
         self._transport.write(request)
@@ -105,6 +104,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _forget(self) -> None:
         self._filled, self._begin, self._length = 0, -1, -1
+        self._buffer = _NOTHING
         self._chunked = False
         self._page = None
 
@@ -141,11 +141,12 @@ class Connection(asyncio.BufferedProtocol):
             return self._idle
         room = len(self._buffer) - _ROOM - self._filled
         if room <= 0:
-            self._grow(2 * len(self._buffer))
+            self._grow(max(2 * len(self._buffer), self._last_size + _ROOM))
             room = len(self._buffer) - _ROOM - self._filled
         return self._buffer[self._filled : self._filled + room].data
 
     def _grow(self, size: int) -> None:
+        """Nothing is held while a target has not begun to answer: many may hang at once."""
         larger = self._buffers.take(size)
         larger[: self._filled] = self._buffer[: self._filled]
         self._buffers.give(self._buffer)

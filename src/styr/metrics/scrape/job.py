@@ -80,13 +80,8 @@ class Job:
                 await self._shared.clock.sleep(self._settle)
 
     def apply(self, config: ScrapeConfig, discoveries: Sequence[Discovery]) -> None:
-        """Another configuration for the same job."""
-        if config != self.config:
-            self.config = config
-            for identity, loop in self._loops.items():
-                loop.reconfigure(loop.target, config, self._shared.fetcher(loop.target, config))
-                self._loops[identity] = loop
-        self._wanted = list(discoveries)
+        """Another configuration for the same job; its loops take it up at the next sync."""
+        self.config, self._wanted = config, list(discoveries)
         self._discover()
         self._dirty.set()
 
@@ -188,7 +183,7 @@ class Job:
                 yield group.source, own.get("__address__", ""), discovered(config, own, group.labels)
 
     def _update(self, loop: Loop, target: Target) -> None:
-        if target != loop.target:
+        if (target, self.config) != (loop.target, loop.config):
             loop.reconfigure(target, self.config, self._shared.fetcher(target, self.config))
 
     def _start(self, identity: Identity, target: Target) -> None:

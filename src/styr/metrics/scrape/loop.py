@@ -49,7 +49,8 @@ class Loop:
         self._counters, self._seed = counters, seed
         self._grid = Grid(target.interval)
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopping = self._busy = False
+        self._left: list[Fetcher] = []
         self._next = 0.0
 
     def reconfigure(self, target: Target, config: ScrapeConfig, fetcher: Fetcher) -> None:
@@ -62,10 +63,17 @@ class Loop:
             self.ingest.reconfigure(target, config)
         changed = target.interval != self.target.interval
         self.target, self.config = target, config
-        self._fetcher.close()
+        self._leave(self._fetcher)
         self._fetcher = fetcher
         if changed:
             self._wake.set()
+
+    def _leave(self, fetcher: Fetcher) -> None:
+        """A scrape that runs is not disturbed by other settings."""
+        if self._busy:
+            self._left.append(fetcher)
+        else:
+            fetcher.close()
 
     def stop(self) -> None:
         """`run` ends the series in its own time and returns."""
@@ -85,7 +93,8 @@ class Loop:
                 if await self._ending():
                     return
         finally:
-            self._fetcher.close()
+            for fetcher in (*self._left, self._fetcher):
+                fetcher.close()
 
     async def _scrapes(self) -> None:
         """Until `stop`."""
@@ -145,12 +154,22 @@ class Loop:
         def elapsed() -> float:
             return clock.monotonic() - started
 
+        self._busy = True
         try:
             outcome = await self._fetch_and_store(t, elapsed)
             await self._committed()
         except MetricsError as error:
             outcome = Outcome(str(error))
             log.warning("a scrape was not stored", target=self.target.url, error=str(error))
+        except Exception as error:
+            # Our bug, and no reason not to scrape this target again.
+            self.ingest.forget()
+            outcome = Outcome(f"internal error: {error!r}")
+            log.error("a scrape failed", error, target=self.target.url)
+        finally:
+            self._busy = False
+            while self._left:
+                self._left.pop().close()
         self._tell(outcome, begun, elapsed())
 
     async def _fetch_and_store(self, t: int, elapsed: Callable[[], float]) -> Outcome:
