@@ -344,7 +344,8 @@ class Ingest:
                 (ref, _timed(exemplar, sample.t if honor and sample.t is not None else t))
                 for sample, ref in zip(samples, placed.sample_refs.tolist(), strict=True)
                 if ref >= 0
-                for exemplar in sample.exemplars
+                for exemplar in sorted(sample.exemplars, key=lambda each: each.t)
+                if exemplar.t != NO_TIME or sample.histogram is None  # those of histograms must have a time
             ]
         )
         return outcome
