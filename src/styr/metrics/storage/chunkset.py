@@ -22,8 +22,8 @@ class ChunkSet:
     """Series i of `frame` has the chunks `offsets[i]:offsets[i + 1]`, sorted by (`mint`, `maxt`). Chunk c is
     `segments[segment[c]][position[c]:position[c] + length[c]]`: its data without length, encoding byte and checksum.
 
-    Segments are memory maps or copies, with at least 8 readable bytes behind every chunk (files end with a checksum; copies are
-    padded). They stay valid as long as the set lives. `mint`, `maxt` (inclusive, ms) bound the samples of a chunk; `deleted`
+    Segments are memory maps or copies. Behind a chunk 8 more bytes are readable, except behind the last of a file, where there
+    are the 4 of its checksum: decoders that load ahead look at the end. They stay valid as long as the set lives. `mint`, `maxt` (inclusive, ms) bound the samples of a chunk; `deleted`
     maps a series to the time ranges (inclusive) that tombstones took out of it.
     """
 

@@ -40,14 +40,6 @@ class File:
             self.position += written
             view = view[written:]
 
-    def patch(self, data: Buffer, position: int) -> None:
-        """Over what was written there before."""
-        view = _view(data)
-        while view:
-            written = os.pwrite(self._descriptor, view, position)
-            position += written
-            view = view[written:]
-
     def sync(self) -> None:
         os.fsync(self._descriptor)
 
