@@ -23,8 +23,9 @@ class ChunkSet:
     `segments[segment[c]][position[c]:position[c] + length[c]]`: its data without length, encoding byte and checksum.
 
     Segments are memory maps or copies. Behind a chunk 8 more bytes are readable, except behind the last of a file, where there
-    are the 4 of its checksum: decoders that load ahead look at the end. They stay valid as long as the set lives. `mint`, `maxt` (inclusive, ms) bound the samples of a chunk; `deleted`
-    maps a series to the time ranges (inclusive) that tombstones took out of it.
+    are the 4 of its checksum: decoders that load ahead look at the end. They stay valid as long as the set lives. `mint`,
+    `maxt` (inclusive, ms) bound the samples of a chunk; `deleted` maps a series to the time ranges (inclusive) that tombstones
+    took out of it.
     """
 
     frame: LabelFrame
