@@ -15,7 +15,7 @@ from styr.metrics.model.errors import BadData, Corrupt, Unavailable
 from styr.metrics.model.labels import make
 from styr.metrics.model.matchers import Matcher
 from styr.metrics.model.samples import STALE_BITS
-from styr.metrics.storage import headchunks
+from styr.metrics.storage import headblocks, headchunks
 from styr.metrics.storage.db import Database, Settings
 from styr.metrics.storage.head import HeadSettings
 from tests.metrics.storage.samples import START, Found, StoppedClock, bits, opened, read
@@ -44,7 +44,9 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     opened(tmp_path).close()
 
 
-def test_the_head_becomes_blocks_and_is_cut(tmp_path: Path) -> None:
+@pytest.mark.parametrize("a_slice", [3, 20_000])
+def test_the_head_becomes_blocks_and_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, a_slice: int) -> None:
+    monkeypatch.setattr(headblocks, "_SLICE", a_slice)
     database = opened(tmp_path, chunk_range=RANGE)
     fill(database, 400)
     done = database.maintain_now()

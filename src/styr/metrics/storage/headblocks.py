@@ -19,11 +19,15 @@ from styr.metrics.storage.block import meta
 from styr.metrics.storage.block.merge import merge
 from styr.metrics.storage.block.meta import Meta
 from styr.metrics.storage.block.writer import write_block
+from styr.metrics.storage.chunkset import ChunkSet
 from styr.metrics.storage.head import Head
 from styr.metrics.storage.headread import chunks_of
 from styr.metrics.storage.headstate import LATE
+from styr.metrics.storage.select import merged
 
 Slots = NDArray[np.int32]
+_SLICE = 20_000
+"""Series whose chunks are copied at a time, under the lock."""
 Name = Callable[[], str]
 """Makes the name of a new block."""
 
@@ -49,10 +53,16 @@ def write_range(head: Head, root: Path, span: Span, name: Name) -> Meta | None:
     """One block of what is in order in a range. Raises StorageError."""
     with head.lock:
         live = head.registry.live()
-    found = chunks_of(head, live, span.start, span.end - 1, late=False)
-    if found.deleted:
-        found = merge([found])
-    return write_block(root, found, meta.new(name(), span.start, span.end))
+    return write_block(root, _in_order(head, live, span), meta.new(name(), span.start, span.end))
+
+
+def _in_order(head: Head, slots: Slots, span: Span) -> ChunkSet:
+    """The chunks of some series, copied under the lock for a slice of them at a time."""
+    sets = []
+    for first in range(0, len(slots), _SLICE):
+        found = chunks_of(head, slots[first : first + _SLICE], span.start, span.end - 1, late=False)
+        sets.append(merge([found]) if found.deleted else found)
+    return merged(sets)
 
 
 def write_late(head: Head, root: Path, name: Name) -> list[Meta]:
@@ -90,9 +100,7 @@ def write_stale(head: Head, root: Path, slots: Slots, name: Name) -> list[Meta]:
     width, made = head.settings.chunk_range, []
     low, high = head.state.min_t, head.state.max_t
     for start in range(low // width * width, high + 1, width):
-        found = chunks_of(head, slots, start, start + width - 1, late=False)
-        if found.deleted:
-            found = merge([found])
+        found = _in_order(head, slots, Span(start, start + width))
         written = write_block(root, found, meta.new(name(), start, start + width, hints=(meta.STALE_SERIES,)))
         if written is not None:
             made.append(written)
