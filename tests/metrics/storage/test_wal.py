@@ -16,7 +16,7 @@ from styr.metrics.model.errors import StorageError, Unavailable
 from styr.metrics.model.histogram import Histogram
 from styr.metrics.model.labels import make
 from styr.metrics.model.samples import Exemplar, Metadata
-from styr.metrics.storage import records, wal
+from styr.metrics.storage import histogramrecords, records, wal
 from styr.metrics.storage.wal import Wal, read_segment, segments
 from tests.metrics.storage.samples import START, Found, opened, read
 
@@ -237,7 +237,7 @@ def test_records_cut_off_are_corrupt(kind: int) -> None:
         records.TOMBSTONES: records.read_tombstones, records.EXEMPLARS: records.read_exemplars,
         records.MARKERS: records.read_markers, records.METADATA: records.read_metadata,
     }  # fmt: skip
-    decode = decoders.get(kind, records.read_histograms)
+    decode = decoders.get(kind, histogramrecords.read_histograms)
     for _ in range(300):
         data = bytes([kind]) + random.integers(0, 256, int(random.integers(0, 60))).astype(np.uint8).tobytes()
         try:

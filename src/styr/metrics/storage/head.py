@@ -22,7 +22,7 @@ from styr.metrics.model.errors import BadData
 from styr.metrics.model.histogram import Histogram
 from styr.metrics.model.labels import Labels
 from styr.metrics.model.samples import STALE_BITS, Appended, Exemplar, Layout, Metadata, Refs, Times, Values
-from styr.metrics.storage import records
+from styr.metrics.storage import histogramrecords, records
 from styr.metrics.storage.commit import Committer
 from styr.metrics.storage.exemplars import Exemplars
 from styr.metrics.storage.headchunks import HeadChunks
@@ -174,7 +174,7 @@ class Head:
             slot, time = int(slots[i]), int(t[i * step])
             stale = self.histograms.stale(slot)
             if self.histograms.append(slot, time, stale) == kernels.OK:
-                for record in records.histograms([(int(self.registry.refs[slot]), time, stale)]):
+                for record in histogramrecords.histograms([(int(self.registry.refs[slot]), time, stale)]):
                     self.wal.log_bytes(record)
             slots[i] = -1
         return slots, bits
@@ -208,7 +208,7 @@ class Head:
 
     def append_histograms(self, refs: Sequence[int], t: Sequence[int], values: Sequence[Histogram]) -> Appended:
         done, refused = Appended(), []
-        taken: list[records.RefHistogram] = []
+        taken: list[histogramrecords.RefHistogram] = []
         with self.lock:
             self._advance()
             slots = self.registry.slots_of(np.array(refs, np.int64)).tolist()
@@ -222,7 +222,7 @@ class Head:
                 done.duplicate += told == kernels.IS_DUPLICATE
                 done.out_of_order += told == kernels.IS_OUT_OF_ORDER
                 done.too_old += told == kernels.IS_TOO_OLD
-            for record in records.histograms(taken):
+            for record in histogramrecords.histograms(taken):
                 self.wal.log_bytes(record)
         self.appended += done.added
         done.refused = refused

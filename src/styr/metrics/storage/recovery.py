@@ -21,7 +21,7 @@ from styr.metrics.kernels import headscan, replay
 from styr.metrics.kernels import wal as kernels
 from styr.metrics.model.errors import Corrupt
 from styr.metrics.model.labels import METRIC_NAME, get
-from styr.metrics.storage import records
+from styr.metrics.storage import histogramrecords, records
 from styr.metrics.storage.arrays import grown
 from styr.metrics.storage.head import Head
 from styr.metrics.storage.headchunks import Scanned
@@ -223,7 +223,7 @@ class _Replay:
             self._metadata(data)
 
     def _histograms(self, data: bytes) -> None:
-        for ref, t, h in records.read_histograms(data):
+        for ref, t, h in histogramrecords.read_histograms(data):
             slot = self._slot(ref)
             if slot >= 0:
                 self._rows.before(np.array([slot], np.int32))
