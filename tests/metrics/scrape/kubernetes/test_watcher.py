@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from styr.kinds.resources import EVENT, POD_MONITOR, SECRET, SERVICE_MONITOR, Object, Resource
 from styr.metrics.scrape.config import ScrapeConfig
+from styr.metrics.scrape.kubernetes import watcher
 from styr.metrics.scrape.kubernetes.annotations import PODS, SERVICES
 from styr.metrics.scrape.kubernetes.watcher import Monitors
 from tests.metrics.api import Quick, accepted, managed, served, until
@@ -62,7 +63,8 @@ async def test_what_is_not_honoured_is_told_and_the_rest_is_in_force():
         assert [event["reason"] for event in events.items] == ["FieldsIgnored"]
 
 
-async def test_a_wrong_one_is_told_by_field_and_comes_back_when_its_secret_does():
+async def test_a_wrong_one_is_told_by_field_and_comes_back_when_its_secret_does(monkeypatch):
+    monkeypatch.setattr(watcher, "RECHECK", 0.05)
     taken = Taken()
     monitors = Monitors(taken, Quick())
     auth = {"credentials": {"name": "auth", "key": "token"}}
@@ -88,3 +90,29 @@ async def test_a_wrong_expression_in_a_relabelling_is_told_by_its_place():
         found = await accepted(client, SERVICE_MONITOR, "web", "Invalid")
         assert "metric_relabel_configs[0]" in found["message"]
         assert "serviceMonitor/default/web/0" not in {job.job for job in monitors.jobs()}
+
+
+async def test_only_the_secrets_that_are_named_are_read():
+    monitors = Monitors(Taken(), Quick())
+    basic = {word: {"name": f"auth-{word}", "key": "x"} for word in ("username", "password")}
+    async with served() as client:
+        for name in ("auth-username", "auth-password", "other"):
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "default"}}
+            await client.create(SECRET, {**secret, "stringData": {"x": name}})
+        read: list[str] = []
+        get = client.get
+
+        async def watched(resource: Resource, name: str, namespace: str = "") -> Object:
+            read.append(f"{resource.plural}/{name}")
+            return await get(resource, name, namespace)
+
+        client.get = watched  # type: ignore[method-assign]
+        async with managed(client, monitors.controllers(), monitors.run()):
+            await client.create(SERVICE_MONITOR, made(SERVICE_MONITOR, "web", basicAuth=basic))
+            await accepted(client, SERVICE_MONITOR, "web", "Accepted")
+        assert {name for name in read if name.startswith("secrets/")} == {
+            "secrets/auth-username",
+            "secrets/auth-password",
+        }
+        (job,) = [job for job in monitors.jobs() if job.job.startswith("serviceMonitor/")]
+        assert (job.http.username.value, job.http.password.value) == ("auth-username", "auth-password")

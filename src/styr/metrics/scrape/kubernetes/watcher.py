@@ -1,27 +1,21 @@
 """Watches monitors and keeps the list of jobs that they amount to; tells each monitor what became of it.
 
 Made by the process, which adds `controllers()` to its manager, awaits `run` beside it, and is handed the whole list of
-`ScrapeConfig`s when it changes. Calls `monitors`, `probes`, `scrapeconfigs`, `annotations` and `scrape.config`; writes nothing
+`ScrapeConfig`s when it changes. Secrets and ConfigMaps are read one by one, when a monitor names them, and again after a while:
+nobody's Secrets are kept here. Calls `monitors`, `probes`, `scrapeconfigs`, `annotations` and `scrape.config`; writes nothing
 but the status and events of monitors.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 
-from styr.client.controller import Context, Controller, Done, Key, Outcome, Watch
+from styr.client.controller import After, Context, Controller, Done, Key, Outcome
 from styr.kinds import meta
-from styr.kinds.resources import (
-    CONFIG_MAP,
-    POD_MONITOR,
-    PROBE,
-    SCRAPE_CONFIG,
-    SECRET,
-    SERVICE_MONITOR,
-    Object,
-    Resource,
-)
+from styr.kinds.errors import NotFound
+from styr.kinds.resources import POD_MONITOR, PROBE, SCRAPE_CONFIG, SERVICE_MONITOR, Object, Resource
 from styr.kit.clock import Clock
 from styr.metrics.model.errors import BadData
 from styr.metrics.scrape.config import ScrapeConfig, parse_job
@@ -41,6 +35,10 @@ MAKERS: Mapping[Resource, Callable[[Object, Keys], list[Job]]] = {
 }
 SETTLE = 0.2
 """Seconds in which further changes become part of the same list."""
+RECHECK = 15.0
+"""Seconds after which the Secrets that a monitor names are read again."""
+_MOST_KEYS = 100
+"""Secrets and ConfigMaps that one monitor may name."""
 
 Apply = Callable[[Sequence[ScrapeConfig]], None]
 
@@ -55,7 +53,6 @@ class Monitors:
         self._jobs: dict[tuple[str, Key], list[ScrapeConfig]] = {
             ("", Key("", "")): [parse_job(job.document(), defaults) for job in annotated()]
         }
-        self._asked: dict[tuple[str, Key], set[tuple[Resource, str]]] = {}
         self._changed = asyncio.Event()
         self._changed.set()
 
@@ -66,7 +63,6 @@ class Monitors:
                 resource.plural,
                 resource,
                 self._reconciler(resource),
-                watches=tuple(Watch(kept, self._users(resource, kept)) for kept in (SECRET, CONFIG_MAP)),
                 workers=1,
             )
             for resource in MAKERS
@@ -83,42 +79,56 @@ class Monitors:
     def jobs(self) -> list[ScrapeConfig]:
         return sorted((job for jobs in self._jobs.values() for job in jobs), key=lambda job: job.job)
 
-    def _users(self, resource: Resource, kept: Resource) -> Callable[[Object, Context], Iterable[Key]]:
-        def keys(obj: Object, _context: Context) -> Iterable[Key]:
-            wanted = (kept, meta.name(obj))
-            return [
-                key
-                for (plural, key), asked in self._asked.items()
-                if plural == resource.plural and key.namespace == meta.namespace(obj) and wanted in asked
-            ]
-
-        return keys
-
     def _reconciler(self, resource: Resource) -> Callable[[Context, Key], Awaitable[Outcome]]:
         async def reconcile(context: Context, key: Key) -> Outcome:
             obj = context.get(resource, key)
             if obj is None or meta.deleting(obj):
-                self._keep(resource, key, [], set())
+                self._keep(resource, key, [])
                 return Done()
-            keys = Keys(lambda kind, namespace, name: context.get(kind, Key(namespace, name)), key.namespace)
+            known = await _named(context, obj, MAKERS[resource])
             problem, jobs = "", []
             try:
-                jobs = [parse_job(job.document(), self._defaults) for job in MAKERS[resource](obj, keys)]
+                made = MAKERS[resource](obj, _reader(known, key.namespace))
+                jobs = [parse_job(job.document(), self._defaults) for job in made]
             except BadData as error:
                 problem = str(error)
-            self._keep(resource, key, jobs, keys.asked)
+            self._keep(resource, key, jobs)
             await tell(context, resource, obj, problem)
-            return Done()
+            return After(RECHECK) if known else Done()
 
         return reconcile
 
-    def _keep(self, resource: Resource, key: Key, jobs: list[ScrapeConfig], asked: set[tuple[Resource, str]]) -> None:
+    def _keep(self, resource: Resource, key: Key, jobs: list[ScrapeConfig]) -> None:
         place = (resource.plural, key)
         before = self._jobs.pop(place, [])
-        self._asked.pop(place, None)
         if jobs:
             self._jobs[place] = jobs
-        if asked:
-            self._asked[place] = asked
         if before != jobs:
             self._changed.set()
+
+
+Known = dict[tuple[Resource, str], Object | None]
+"""By kind and name; None for what is not there."""
+
+
+def _reader(known: Known, namespace: str) -> Keys:
+    return Keys(lambda resource, _namespace, name: known.get((resource, name)), namespace)
+
+
+async def _named(context: Context, obj: Object, make: Callable[[Object, Keys], list[Job]]) -> Known:
+    """The Secrets and ConfigMaps that a monitor names. A missing one stops `make`, so each round may name one more. Raises
+    ApiError."""
+    known: Known = {}
+    while len(known) < _MOST_KEYS:
+        keys = _reader(known, meta.namespace(obj))
+        with suppress(BadData):
+            make(obj, keys)
+        unread = sorted(keys.asked - known.keys(), key=lambda one: (one[0].plural, one[1]))
+        if not unread:
+            break
+        for resource, name in unread:
+            try:
+                known[resource, name] = await context.client.get(resource, name, meta.namespace(obj))
+            except NotFound:
+                known[resource, name] = None
+    return known
