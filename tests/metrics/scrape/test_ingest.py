@@ -191,7 +191,7 @@ def test_a_series_that_gets_or_loses_its_timestamp() -> None:
     scraped.scrape("a 1\n")
     scraped.scrape("a 1 1500\n")
     scraped.scrape("a 2\n")
-    assert scraped.memory.series("a") == [(1000, 1.0), (1500, 1.0), (3000, 2.0)]
+    assert scraped.memory.series("a") == [(1000, 1.0), (1500, 1.0), (2000, "stale"), (3000, 2.0)]
 
 
 def test_exemplars_with_and_without_a_time() -> None:

@@ -30,7 +30,7 @@ from styr.metrics.scrape.lines import Lines, Row, Scratch
 from styr.metrics.scrape.misses import Reparse, missed_lines
 from styr.metrics.scrape.place import Kept, Placement, minus, place, renumber
 from styr.metrics.scrape.resolve import Refused, Resolver
-from styr.metrics.scrape.series import Series
+from styr.metrics.scrape.series import NONE, Series
 from styr.metrics.scrape.target import CLASSIC, CONVERT, NATIVE, Target
 
 Ints = NDArray[np.int64]
@@ -263,7 +263,10 @@ class Ingest:
         missed.table[:-1, text.COLUMN] = renumber(columns, here, own_here)
         missed.table[missed.numbers, text.COLUMN] = placed.columns
         self._learn(missed.exposition, whole=False)
-        outcome = self._store(placed, samples, t)
+        gone = series.refs[~here] if series.alive else NONE
+        if self._config.track_timestamps_staleness and series.alive:
+            gone = np.concatenate([gone, series.own[~own_here]])
+        outcome = self._store(placed, samples, t, gone)
         self._buffers.give(lines.body.buffer)
         self._adopt(Lines(body, missed.table, lines.mode), outcome)
         return outcome
@@ -278,9 +281,7 @@ class Ingest:
         refs = self._refs(samples, 0, remember=not by_line)
         placed = place(samples, refs, kept, self._config.honor_timestamps)
         self._learn(exposition, whole=True)
-        outcome = self._store(placed, samples, t)
-        outcome.scraped, outcome.kept = len(samples), len(samples) - placed.dropped
-        outcome.duplicate += placed.duplicates
+        outcome = self._store(placed, samples, t, None)
         self._generation = self._appender.generation
         if self._lines is not None:
             self._buffers.give(self._lines.body.buffer)
@@ -289,13 +290,15 @@ class Ingest:
             body.end = end
             self._adopt(Lines.of(body, samples, placed.columns.tolist(), mode), outcome)
         else:
+            outcome.scraped, outcome.kept = len(samples), len(samples) - placed.dropped
+            outcome.duplicate += placed.duplicates
             self._buffers.give(body.buffer)
         return outcome
 
     def _adopt(self, lines: Lines, outcome: Outcome) -> None:
         self._lines = lines
         outcome.scraped, outcome.kept = lines.samples, lines.samples - lines.dropped
-        outcome.duplicate = lines.duplicates
+        outcome.duplicate += lines.duplicates
 
     def _refs(self, samples: Sequence[Sample], known: int, remember: bool = False) -> Ints:
         """The series of the samples, -1 of dropped ones; `known` others count for the limit too. Raises Refused before any
@@ -318,8 +321,9 @@ class Ingest:
         )
         return refs
 
-    def _store(self, placed: Placement, samples: Sequence[Sample], t: int) -> Outcome:
-        """Everything but the row itself, which `scrape` appends: markers, timestamped samples, histograms, exemplars."""
+    def _store(self, placed: Placement, samples: Sequence[Sample], t: int, gone: Ints | None) -> Outcome:
+        """Everything but the row itself, which `scrape` appends: markers, timestamped samples, histograms, exemplars. `gone`
+        are the series whose lines have gone; None when `samples` are all there is, and the others have gone."""
         series, outcome = self.series, Outcome()
         histograms = self._histograms(placed, samples, t)
         before = series.tracked()
@@ -328,11 +332,13 @@ class Ingest:
         if self._config.track_timestamps_staleness:
             series.marked = np.concatenate([series.marked, placed.own])
         now = np.concatenate([placed.refs[series.reports :], placed.own, placed.histogram_refs])
-        outcome.added = len(minus(now, series.seen))
+        fresh = placed.sample_refs[placed.sample_refs >= 0]
+        outcome.added = len(minus(fresh, series.seen))
         series.seen = now
-        series.mark(minus(before, now), t)
         if len(placed.own):
             self._append_own(t, outcome)
+        tracked = np.concatenate([placed.refs[series.reports :], series.marked])
+        series.mark(minus(before if gone is None else gone, tracked), t)
         if histograms:
             times, found = zip(*histograms, strict=True)
             done = self._appender.append_histograms(placed.histogram_refs.tolist(), times, found)

@@ -62,10 +62,10 @@ def place(samples: Sequence[Sample], refs: Ints, kept: Kept, honor_timestamps: b
     columns = np.full(count, text.DROPPED, np.int32)
     there = refs >= 0
     plain = np.flatnonzero(there & ~stamped & ~grouped)
-    _, first = np.unique(np.concatenate([kept.refs, refs[plain]]), return_index=True)
-    fresh = np.zeros(len(kept.refs) + len(plain), np.bool_)
+    _, first = np.unique(refs[plain], return_index=True)
+    fresh = np.zeros(len(plain), np.bool_)
     fresh[first] = True
-    fresh = fresh[len(kept.refs) :]
+    fresh &= ~member(refs[plain], kept.refs)
     columns[plain[~fresh]] = text.DUPLICATE
     plain = plain[fresh]
     columns[plain] = len(kept.refs) + np.arange(len(plain))
@@ -96,9 +96,20 @@ def _mask(flags: object, count: int) -> Mask:
     return np.fromiter(flags, np.bool_, count)  # type: ignore[call-overload, no-any-return]
 
 
+_FEW = 64
+
+
+def member(these: Ints, those: Ints) -> Mask:
+    """Which of `these` are in `those`. A few are looked for one by one, which spares sorting many."""
+    if len(these) <= _FEW and len(those) > _FEW:
+        return np.fromiter(((those == each).any() for each in these), np.bool_, len(these))
+    return np.isin(these, those)
+
+
 def minus(these: Ints, those: Ints) -> Ints:
     """The elements of `these` that are not in `those`, each once, sorted."""
-    return np.setdiff1d(these, those) if len(those) else np.unique(these) if len(these) else these
+    these = np.unique(these) if len(these) else these
+    return these[~member(these, those)] if len(these) and len(those) else these
 
 
 def renumber(columns: NDArray[np.int32], here: Mask, own_here: Mask) -> NDArray[np.int32]:
