@@ -8,7 +8,7 @@ import sys
 
 FUZZ = """
 import numpy as np
-from styr.metrics.kernels import headscan, replay, wal
+from styr.metrics.kernels import headscan, replay, wal, walseries
 random = np.random.default_rng(11)
 
 def bytes_(kind):
@@ -50,7 +50,7 @@ def series(data):
     ends, count = np.zeros(most + 2, np.int64), np.zeros(2, np.int64)
     refs, offsets = np.zeros(most // 9 + 1, np.int64), np.zeros(most // 9 + 2, np.int64)
     pairs = np.zeros(most // 2 + 1, np.int32)
-    wal.decode_series(padded(data), 1, len(data), refs, offsets, pairs, np.zeros(most + 16, np.uint8), ends,
+    walseries.decode_series(padded(data), 1, len(data), refs, offsets, pairs, np.zeros(most + 16, np.uint8), ends,
                       np.zeros(1024, np.int32), count)
 
 frames = np.zeros(100_000, np.uint8)

@@ -1,5 +1,5 @@
 """The samples of the head: open chunks in memory, the list of closed ones. Called by `head` and `recovery` under the
-head's lock; calls `kernels.head` and `headchunks`.
+head's lock; calls `kernels.head`, `kernels.headlists` and `headchunks`.
 
 The kernel stops when an array is full, gets a larger one and goes on. Closed chunks go to `stage` and from there to the
 disk at the end of the call; what the disk does not take stays there, readable, and is written later."""
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styr.metrics.kernels import head as kernels
+from styr.metrics.kernels import headlists
 from styr.metrics.model.errors import StorageError, Unavailable
 from styr.metrics.storage.arrays import grown
 from styr.metrics.storage.headchunks import HeadChunks
@@ -192,14 +193,14 @@ class HeadState:
         packed = self.rows[slots, kernels.PACKED]
         size = int((((packed & 0xFFFF) + 7) >> 3).sum())
         out = np.zeros(size + 16, np.uint8)
-        kernels.copy_open(self.rows, self.slabs, slots, out, starts)
+        headlists.copy_open(self.rows, self.slabs, slots, out, starts)
         return out, starts
 
     def list_chunks(self, slots: Slots, start: int, end: int) -> tuple[Ints, Ints]:
         """(offsets, rows of `chunks`): the closed chunks of each series with samples in start..end, oldest first."""
         offsets = np.zeros(len(slots) + 1, np.int64)
-        rows = np.zeros(int(kernels.count_chunks(self.rows, self.chunks, slots, start, end, offsets)), np.int64)
-        kernels.list_chunks(self.rows, self.chunks, slots, start, end, offsets, rows)
+        rows = np.zeros(int(headlists.count_chunks(self.rows, self.chunks, slots, start, end, offsets)), np.int64)
+        headlists.list_chunks(self.rows, self.chunks, slots, start, end, offsets, rows)
         return offsets, rows
 
     def oldest(self) -> int:
@@ -212,7 +213,7 @@ class HeadState:
         """Forgets the closed chunks that end before `mint`."""
         kept = np.zeros_like(self.chunks)
         live = self.registry.live()
-        self.info[kernels.CHUNKS] = kernels.drop_chunks(self.rows, self.chunks, kept, live, mint)
+        self.info[kernels.CHUNKS] = headlists.drop_chunks(self.rows, self.chunks, kept, live, mint)
         self.chunks = kept
 
     def release(self, slots: Slots) -> None:

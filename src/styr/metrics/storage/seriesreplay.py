@@ -1,4 +1,4 @@
-"""Series records in bulk into a registry. Called by `recovery`; calls `kernels.wal`.
+"""Series records in bulk into a registry. Called by `recovery`; calls `kernels.walseries`.
 
 The kernel numbers the distinct label pairs of the records; only those become Python strings.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from styr.metrics.kernels import wal as kernels
+from styr.metrics.kernels import walseries as kernels
 from styr.metrics.model.errors import Corrupt
 from styr.metrics.storage.arrays import grown
 from styr.metrics.storage.records import Reader
