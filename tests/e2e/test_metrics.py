@@ -14,7 +14,7 @@ from styr.metrics.ask import Ask
 from styr.metrics.launch import recorded
 from tests.e2e.conftest import App
 
-PATIENCE = 120.0
+PATIENCE = 240.0
 """Seconds: the very first start compiles kernels."""
 
 SHOP = """\
@@ -87,6 +87,7 @@ async def value(ask: Ask, expression: str, wanted) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_scraped_restarted_guarded(platform, app, ask):
     shop: App = await app("shop", files(3))
     shop.env.pop("STYR_WITHOUT_METRICS", None)
@@ -119,6 +120,7 @@ async def test_scraped_restarted_guarded(platform, app, ask):
         while (now := recorded(platform.folder.path)) is None or now == before or not await ask.ready():
             await asyncio.sleep(0.05)
     assert await value(ask, f"shop_queue @ {killed_at - 1:.3f}", lambda number: True) == 3
+    assert await value(ask, "styr_metrics_process_restarts_total", bool) == 1
     await value(ask, "timestamp(shop_queue)", lambda number: number > killed_at)
 
     # Adopted: the control plane goes, the process stays.

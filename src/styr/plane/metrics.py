@@ -30,6 +30,20 @@ def own_registry() -> CollectorRegistry:
     return registry
 
 
+def tell_of_engine(registry: CollectorRegistry, running: Callable[[], bool], restarts: Callable[[], int]) -> None:
+    """The metrics process, as its keeper sees it: who scrapes in its place reads here that it is gone."""
+    Read(
+        registry,
+        Value("styr_metrics_process_up", "Does the metrics process run?", lambda: [((), float(running()))]),
+        Value(
+            "styr_metrics_process_restarts",
+            "How often it was started again.",
+            lambda: [((), float(restarts()))],
+            kind="counter",
+        ),
+    )
+
+
 class Pages:
     """A `Handler`. `envoy` gives Envoy's page; OSError or ValueError means that there is none now."""
 

@@ -48,7 +48,7 @@ from styr.metrics.rules import builtin
 from styr.plane.capabilities import Parts, all_controllers, build
 from styr.plane.down import stop_apps
 from styr.plane.folder import Folder, ready_text
-from styr.plane.metrics import Pages, own_registry
+from styr.plane.metrics import Pages, own_registry, tell_of_engine
 from styr.serving import http
 from styr.serving.authn import ADMIN, Authenticator, load_or_create_token
 
@@ -253,6 +253,7 @@ class Plane:
         except invocation.ConfigError as error:
             raise StartError(f"{error}. Mend it, or start without: `styr up --without-metrics`.") from None
         self._stack.push_async_callback(engine.close)
+        tell_of_engine(self.registry, lambda: engine.running, lambda: engine.restarts)
         return engine
 
     async def _metrics(self, engine: launch.Engine | None) -> None:
