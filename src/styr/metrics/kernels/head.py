@@ -78,7 +78,7 @@ def free_slab(slabs: Bytes, pool: Ints, at: Int, size: Int) -> None:
     pool[1 + size] = at
 
 
-@kernel()
+@kernel("i8(i8, i8)")
 def range_end(t: Int, width: Int) -> Int:
     """The end of the block range that holds `t`."""
     return (t // width) * width + width
