@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from random import SystemRandom
@@ -126,11 +127,9 @@ class Process:
         engine.install(self._api)
         self._write_record()
         log.info("ready", pid=os.getpid())
-        compiling = asyncio.get_running_loop().run_in_executor(None, assemble.compile_kernels)
-        try:
-            await engine.run()
-        finally:
-            compiling.cancel()
+        # A thread of its own, not the loop's: the end of the process does not wait for it.
+        threading.Thread(target=assemble.compile_kernels, name="kernels", daemon=True).start()
+        await engine.run()
 
     def _write_record(self) -> None:
         who = ProcessId.of(os.getpid())
@@ -187,7 +186,10 @@ def main() -> None:
     """The way in."""
     options = parse(sys.argv[1:])
     logging.setup()
-    sys.exit(asyncio.run(serve(options)))
+    status = asyncio.new_event_loop().run_until_complete(serve(options))
+    sys.stderr.flush()
+    # The storage is closed. What threads may still do (compile a kernel, end a query of nobody) is not waited for.
+    os._exit(status)
 
 
 if __name__ == "__main__":
