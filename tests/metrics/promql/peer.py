@@ -142,7 +142,10 @@ def _free_port() -> int:
 
 @contextmanager
 def running(
-    folder: Path, data: dict[Labels, list[tuple[int, float]]] | None = None, prepare: Callable[[], None] = lambda: None
+    folder: Path,
+    data: dict[Labels, list[tuple[int, float]]] | None = None,
+    prepare: Callable[[], None] = lambda: None,
+    flags: str = FLAGS,
 ) -> Iterator[Peer]:
     """A Prometheus over `data`, until the block ends. `prepare` is called before it starts, when `folder`/data is there."""
     storage, config = folder / "data", folder / "prometheus.yml"
@@ -161,7 +164,7 @@ def running(
         f"--storage.tsdb.path={storage}",
         "--storage.tsdb.retention.time=100y",
         f"--web.listen-address=127.0.0.1:{port}",
-        f"--enable-feature={FLAGS}",
+        f"--enable-feature={flags}",
         "--log.level=error",
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -39,7 +39,7 @@ MOST_SAMPLES = 10_000
 FEATURES = replace(Features.all(), type_and_unit=False)
 TIME_DEPENDENT = frozenset(
     {"days_in_month", "day_of_month", "day_of_week", "day_of_year", "hour", "minute", "month", "year"}
-    | {"predict_linear", "time", "timestamp", "start", "end", "range", "step"}
+    | {"info", "predict_linear", "time", "timestamp", "start", "end", "range", "step"}
 )
 """Functions that give another value at another time although their arguments do not change."""
 _CONTEXT = re.compile(r"(start|end|range|step)\(\)")
@@ -128,11 +128,9 @@ def pinned(expr: Expr, t: int) -> Expr:
     """With `@ t` on every selector and subquery that has none; not inside subqueries, whose own `@` moves what is in them."""
     match expr:
         case ast.VectorSelector():
-            return replace(expr, timestamp=t) if expr.timestamp is None and not expr.at else expr
+            return replace(expr, timestamp=t, at="") if expr.timestamp is None else expr
         case ast.SubqueryExpr():
-            if expr.timestamp is None and not expr.at:
-                return replace(expr, timestamp=t)
-            return expr
+            return replace(expr, timestamp=t, at="") if expr.timestamp is None else expr
         case ast.MatrixSelector():
             return replace(expr, selector=cast(ast.VectorSelector, pinned(expr.selector, t)))
         case ast.AggregateExpr():

@@ -64,6 +64,12 @@ def quote(value: str) -> str:
     return '"' + "".join(out) + '"'
 
 
+def set_text(labels: Labels) -> str:
+    """`{__name__="name", a="b"}`: the metric's name as one label of many, as Prometheus' errors show series."""
+    pairs = (f"{name if is_legacy_label_name(name) else quote(name)}={quote(value)}" for name, value in labels)
+    return "{" + ", ".join(pairs) + "}"
+
+
 _ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 
 

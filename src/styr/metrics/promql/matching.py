@@ -109,10 +109,10 @@ def _refuse_duplicates(
         sign = int(of_one[row])
         if sign in taken:
             labels, other = one.frame.labels(row), one.frame.labels(taken[sign])
-            group = set_text(matched_labels(labels, matching))
+            group, both = set_text(matched_labels(labels, matching)), f"{set_text(labels)}, {set_text(other)}"
             raise ExecutionError(
-                f"found duplicate series for the match group {group} on the {side} hand-side of the operation: "
-                f"[{set_text(labels)}, {set_text(other)}];many-to-many matching not allowed: matching labels must be unique on one side"
+                f"found duplicate series for the match group {group} on the {side} hand-side of the operation: [{both}];"
+                "many-to-many matching not allowed: matching labels must be unique on one side"
             )
         taken[sign] = row
 
