@@ -100,7 +100,7 @@ def _words(node: ast.Expr) -> list[str]:
             return [node.op, *(["bool"] if node.return_bool else []), *_matching(node.matching)]
         case ast.VectorSelector():
             modifiers = {"anchored": node.anchored, "smoothed": node.smoothed, "offset": node.offset > 0}
-            modifiers |= {"-offset": node.offset < 0, "@": node.timestamp is not None, f"@{node.at}": bool(node.at)}
+            modifiers |= {"-offset": node.offset < 0, f"@{node.at}": True, "@": node.timestamp is not None}
             modifiers |= {"offset expression": node.offset_expr is not None}
             return [*(m.op for m in node.matchers), *(word for word, there in modifiers.items() if there)]
         case ast.MatrixSelector():
