@@ -6,7 +6,7 @@ import pytest
 
 from styr.metrics.model.errors import Unavailable
 from styr.metrics.model.samples import Appender
-from styr.metrics.scrape.buffers import Buffers
+from styr.metrics.scrape.buffers import Body, Buffers
 from styr.metrics.scrape.config import ScrapeConfig, parse_job
 from styr.metrics.scrape.ingest import Ingest, Outcome
 from styr.metrics.scrape.lines import Scratch
@@ -30,6 +30,9 @@ class Scraped:
     def use(self, appender: Appender) -> None:
         """Another storage than the memory."""
         self.ingest = Ingest(self.target, self.config, appender, self._buffers, Scratch())
+
+    def body(self, data: bytes) -> Body:
+        return self._buffers.body(data)
 
     def scrape(self, body: bytes | str | None) -> Outcome:
         self.t += 1000
@@ -261,6 +264,27 @@ def test_new_lines_get_the_type_of_their_family() -> None:
         '# TYPE h histogram\nh_bucket{le="1"} 1\nh_bucket{le="2"} 1\nh_count 1\n# TYPE g gauge\ng{le="1"} 1\ng{le="2"} 1\n'
     )
     assert set(scraped.memory.last()) == {*("h_bucket le=1.0", "h_bucket le=2.0", "h_count", "g le=1", "g le=2")}
+
+
+def test_a_page_that_was_parsed_beside_the_loop() -> None:
+    page = "".join(f'a{{n="{number}"}} {number}\n' for number in range(30_000)).encode()
+    scraped, plain = Scraped(), Scraped()
+    body = scraped.body(page)
+    assert scraped.ingest.is_large(body)
+    prepared = scraped.ingest.prepare(page, "text")
+    assert prepared is not None
+    scraped.t = 1000
+    assert scraped.ingest.scrape(body, "text", 1000, lambda: 0.5, prepared).added == 30_000
+    plain.scrape(page)
+    assert scraped.memory.samples == plain.memory.samples
+    assert not scraped.ingest.is_large(scraped.body(page))
+    assert scraped.scrape(page).hit
+    assert scraped.ingest.prepare(b"broken\n", "text") is None
+    scraped.ingest.reconfigure(scraped.target, parse_job({"job_name": "j", "metric_relabel_configs": DROP_ALL}))
+    assert scraped.ingest.scrape(scraped.body(page), "text", 3000, lambda: 0.5, prepared).kept == 0
+
+
+DROP_ALL = [{"source_labels": ["__name__"], "regex": "a", "action": "drop"}]
 
 
 def test_a_line_of_a_hundred_megabytes() -> None:

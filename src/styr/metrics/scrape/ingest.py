@@ -36,6 +36,9 @@ from styr.metrics.scrape.target import CLASSIC, CONVERT, NATIVE, Target
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+LARGE = 256 << 10
+"""Bytes of a page that take some 50 ms to parse."""
+
 MOST_AHEAD = 600_000
 """Milliseconds that a target's own timestamp may lie in the future."""
 
@@ -53,6 +56,15 @@ class Outcome:
     out_of_bounds: int = 0
     hit: bool = False
     """Whether the layout of the scrape before fitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A large page that was parsed beside the event loop: its samples, and the series that they become (None: dropped)."""
+
+    resolver: Resolver
+    exposition: Exposition
+    series: list[Labels | None]
 
 
 class Ingest:
@@ -98,13 +110,28 @@ class Ingest:
 
     # One scrape.
 
-    def scrape(self, body: Body, media: Media, t: int, elapsed: Callable[[], float]) -> Outcome:
+    def is_large(self, body: Body) -> bool:
+        """Whether parsing the body, which no layout spares, would keep others waiting: then `prepare` belongs into a thread."""
+        return len(body) >= LARGE and (self._lines is None or self._generation != self._appender.generation)
+
+    def prepare(self, body: bytes, media: Media) -> Prepared | None:
+        """Parses; touches nothing that others use. None when something is wrong with the body, which `scrape` will tell."""
+        resolver = self._resolver
+        try:
+            exposition = parse(body, media, self._options)
+            return Prepared(resolver, exposition, [resolver.resolve(each.labels) for each in exposition.samples])
+        except (ExpositionError, Refused):
+            return None
+
+    def scrape(
+        self, body: Body, media: Media, t: int, elapsed: Callable[[], float], prepared: Prepared | None = None
+    ) -> Outcome:
         """Stores a body at `t` (ms), or nothing of it and the markers of a failed scrape; `elapsed` tells the seconds since the
         scrape began. Takes the buffer. Raises what the Appender raises."""
         size = len(body)
         try:
             self.series.open()
-            outcome = self._read(body, media, t)
+            outcome = self._read(body, media, t, prepared)
         except (ExpositionError, Refused, MetricsError) as error:
             if self._lines is None or self._lines.body is not body:
                 self._buffers.give(body.buffer)
@@ -144,7 +171,7 @@ class Ingest:
         if self.series.reports > 5:
             values[5], values[6], values[7] = self._timeout, self._config.sample_limit, size
 
-    def _read(self, body: Body, media: Media, t: int) -> Outcome:
+    def _read(self, body: Body, media: Media, t: int, prepared: Prepared | None) -> Outcome:
         end, mode = self._shape(body, media)
         lines = self._lines
         if lines is not None and lines.mode == mode and end >= 0 and self._generation == self._appender.generation:
@@ -159,7 +186,7 @@ class Ingest:
             except (Reparse, ExpositionError):
                 pass
             body.end = before
-        return self._parse(body, media, t)
+        return self._parse(body, media, t, prepared)
 
     def _shape(self, body: Body, media: Media) -> tuple[int, int]:
         """Where the lines end that a layout describes, -1 when none can; and the mode of its walks. Ends the last line."""
@@ -271,14 +298,16 @@ class Ingest:
         self._adopt(Lines(body, missed.table, lines.mode), outcome)
         return outcome
 
-    def _parse(self, body: Body, media: Media, t: int) -> Outcome:
+    def _parse(self, body: Body, media: Media, t: int, prepared: Prepared | None) -> Outcome:
         """The whole body, whatever it is."""
         end, mode = self._shape(body, media)
-        exposition = parse(body.bytes(), media, self._options)
+        if prepared is not None and prepared.resolver is not self._resolver:
+            prepared = None  # the settings have changed meanwhile
+        exposition = prepared.exposition if prepared else parse(body.bytes(), media, self._options)
         samples = exposition.samples
         by_line = exposition.by_line and end >= 0
         kept = Kept(self.series.refs[: self.series.reports], row=Row(np.zeros(self.series.reports)))
-        refs = self._refs(samples, 0, remember=not by_line)
+        refs = self._refs(samples, 0, prepared.series if prepared else None, remember=not by_line)
         placed = place(samples, refs, kept, self._config.honor_timestamps)
         self._learn(exposition, whole=True)
         outcome = self._store(placed, samples, t, None)
@@ -300,13 +329,18 @@ class Ingest:
         outcome.scraped, outcome.kept = lines.samples, lines.samples - lines.dropped
         outcome.duplicate += lines.duplicates
 
-    def _refs(self, samples: Sequence[Sample], known: int, remember: bool = False) -> Ints:
+    def _refs(
+        self, samples: Sequence[Sample], known: int, final: list[Labels | None] | None = None, remember: bool = False
+    ) -> Ints:
         """The series of the samples, -1 of dropped ones; `known` others count for the limit too. Raises Refused before any
         series is made. `remember` is for bodies without a layout, whose samples come again one by one."""
         if self._generation != self._appender.generation:
             self._resolved = {}
         resolve, resolved = self._resolver.resolve, self._resolved
-        final = [None if each.labels in resolved else resolve(each.labels) for each in samples]
+        if final is None:
+            final = [None if each.labels in resolved else resolve(each.labels) for each in samples]
+        else:
+            resolved = {}
         refs = np.fromiter((resolved.get(each.labels, -1) for each in samples), np.int64, len(samples))
         new = [i for i, labels in enumerate(final) if labels is not None]
         limit, kept = self._config.sample_limit, known + len(new) + int(np.count_nonzero(refs >= 0))

@@ -186,7 +186,10 @@ class Loop:
             return self.ingest.fail(t, f"no answer within {self.target.timeout / 1000:g} s", elapsed)
         except (FetchError, UnknownMedia) as error:
             return self.ingest.fail(t, str(error), elapsed)
-        return self.ingest.scrape(page.body, form, t, elapsed)
+        prepared = None
+        if self.ingest.is_large(page.body):
+            prepared = await asyncio.to_thread(self.ingest.prepare, page.body.bytes(), form)
+        return self.ingest.scrape(page.body, form, t, elapsed, prepared)
 
     def _tell(self, outcome: Outcome, begun: float, seconds: float) -> None:
         counters = self._counters
