@@ -40,7 +40,7 @@ from styr.metrics.rules.workers import threads
 from styr.metrics.scrape.pool import Pool
 from styr.metrics.storage.db import Database, Settings
 from styr.metrics.storage.head import HeadSettings
-from styr.metrics.warm import warm_all
+from styr.metrics.warm import is_warm, warm_all
 from styr.metrics.web.api import Api
 from styr.metrics.web.engine import PromqlEngine
 from styr.metrics.web.gate import Gate
@@ -151,6 +151,7 @@ class Engine:
         status.external_labels = dict(self.config.external_labels)
         status.config_loaded, status.config = self._clock.time(), lambda: self.config.text
         selfmetrics.register(parts.registry, database, self.rules, self.pool.counters)
+        self.notifying.register(parts.registry)
         api.receivers = Receivers(
             WriteReceiver(database.appender, self._clock, self._random),
             OtlpReceiver(database.appender, self._clock, self.config.otlp),
@@ -270,7 +271,7 @@ def open_engine(options: Options, clock: Clock, random: Random) -> Engine:
 
 def compile_kernels() -> None:
     """At the very first start: everything that has not been needed yet, with progress in the log. Blocks; for a thread."""
-    if jit.is_compiled():
+    if is_warm():
         return
     told = 0
 
@@ -280,4 +281,7 @@ def compile_kernels() -> None:
             told = done + max(1, total // 10)
             log.info("compiling kernels", kernel=name, done=done, of=total, cache=jit.cache_root())
 
-    log.info("kernels are ready", count=warm_all(tell))
+    try:
+        log.info("kernels are ready", count=warm_all(tell))
+    except Exception as error:
+        log.error("kernels could not all be compiled ahead; each is compiled when it is needed", error)

@@ -11,10 +11,12 @@ from typing import Any
 
 from styr.kinds.transport import Handler
 from styr.kit.clock import Clock
+from styr.kit.metrics import CollectorRegistry
 from styr.metrics.model.labels import Labels, make
 from styr.metrics.rules.notify import config as notify
 from styr.metrics.rules.notify.alertmanager import Alertmanagers, Relabel
 from styr.metrics.rules.notify.api import Api
+from styr.metrics.rules.notify.metrics import register_alertmanagers, register_notifier
 from styr.metrics.rules.notify.notifier import Notifier
 from styr.metrics.rules.notify.targets import read_targets, relabel_configs
 from styr.metrics.rules.outgoing import Outgoing
@@ -65,6 +67,12 @@ class Notifying:
     def urls(self) -> list[str]:
         """Of the Alertmanagers, as `alertmanagers` shows them."""
         return [f"{target.url}/api/v2/alerts" for target in self._targets]
+
+    def register(self, registry: CollectorRegistry) -> None:
+        """What is counted of alerts on their way."""
+        register_alertmanagers(registry, self._alertmanagers)
+        if self._notifier is not None:
+            register_notifier(registry, self._notifier)
 
     def send(self, alerts: Sequence[Outgoing]) -> None:
         """Queues; never waits."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from styr.metrics.kernels import wire
+from styr.metrics.kernels import keys, wire
 from tests.metrics.remote.protos import v1
 
 FUZZ = """
@@ -67,7 +67,7 @@ def test_samples_of_remote_read_parse_as_protobuf() -> None:
 
 
 def test_keys_that_differ_hash_apart_and_the_seed_matters() -> None:
-    keys = np.frombuffer(b"abcdefgh12345678" + bytes(16), np.uint8)
-    hashes = {int(wire.hash_key(keys, start, stop, 1)) for start in range(16) for stop in range(start + 1, 17)}
+    data = np.frombuffer(b"abcdefgh12345678" + bytes(16), np.uint8)
+    hashes = {int(keys.hash_key(data, start, stop, 1)) for start in range(16) for stop in range(start + 1, 17)}
     assert len(hashes) == 16 * 17 // 2
-    assert wire.hash_key(keys, 0, 9, 1) != wire.hash_key(keys, 0, 9, 2)
+    assert keys.hash_key(data, 0, 9, 1) != keys.hash_key(data, 0, 9, 2)

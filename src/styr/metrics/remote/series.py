@@ -1,6 +1,6 @@
 """Which ref a pushed series has: a table from label bytes to refs, so that a series that was seen before costs no Python.
 
-Called by `write` (and `otlp`). Calls `kernels.wire` and the storage's appender. Keys are compared byte by byte, so no choice of
+Called by `write` (and `otlp`). Calls `kernels.keys` and the storage's appender. Keys are compared byte by byte, so no choice of
 labels can make two series one; the hash is seeded, so none can make the table slow. Forgets all when the appender's generation
 moves, or when it has grown to its limit. Used by one task at a time: the caller holds the lock.
 """
@@ -14,6 +14,7 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
+from styr.metrics.kernels import keys as table
 from styr.metrics.kernels import wire
 from styr.metrics.model import labels as label
 from styr.metrics.model.labels import Labels
@@ -62,7 +63,7 @@ class SeriesRefs:
         refs, hashes = np.empty(len(key_ends), np.int64), np.empty(len(key_ends), np.int64)
         bad = {int(row): _REFERENCES[int(about[row, 0])] for row in np.flatnonzero(about[:, 0])}
         learned: dict[int, Labels] = {}
-        if wire.look_up(keys, key_ends, self._seed, self._slots, self._entries, self._arena, hashes, refs):
+        if table.look_up(keys, key_ends, self._seed, self._slots, self._entries, self._arena, hashes, refs):
             learned = self._learn(keys, key_ends, hashes, refs, bad)
         if bad:
             refs[list(bad)] = -1
@@ -89,11 +90,11 @@ class SeriesRefs:
         if self._used == len(self._entries):
             self._entries = np.concatenate([self._entries, np.zeros_like(self._entries)])
             self._slots = np.full(4 * len(self._entries), -1, np.int64)
-            wire.rehash(self._entries, self._used, self._slots)
+            table.rehash(self._entries, self._used, self._slots)
         while self._filled + stop - start + 8 > len(self._arena):
             self._arena = np.concatenate([self._arena, np.zeros_like(self._arena)])
-        table = (self._slots, self._entries, self._arena, self._used, self._filled)
-        if wire.remember(keys, start, stop, hashed, ref, *table):
+        arrays = (self._slots, self._entries, self._arena, self._used, self._filled)
+        if table.remember(keys, start, stop, hashed, ref, *arrays):
             self._used += 1
             self._filled += stop - start
 
