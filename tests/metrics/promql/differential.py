@@ -153,7 +153,7 @@ def run(other: peer.Peer, engine: Engine, queries: int, seed: int) -> Report:
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--queries", type=int, default=5000)
+    arguments.add_argument("--count", "--queries", dest="queries", type=int, default=5000)
     arguments.add_argument("--seed", type=int, default=1)
     chosen = arguments.parse_args()
     data = peer.dataset(chosen.seed)
