@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from styr.metrics.kernels import wal as kernels
 from styr.metrics.model.errors import StorageError, Unavailable
@@ -217,6 +218,32 @@ async def test_a_full_disk_refuses_the_commit_and_loses_nothing(
     assert read(again.querier()) == want
     again.close()
     database.close()
+
+
+def test_rows_that_the_log_refused_do_not_spoil_those_after_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = opened(tmp_path / "a")
+    head = database.head
+    layout = head.layout(head.refs([make({"__name__": "m", "i": str(i)}) for i in range(50)]))
+    logged: dict[int, NDArray[np.int64]] = {}
+    for row in range(40):
+        values = np.arange(50.0) * (row + 1) + row
+        monkeypatch.setattr(wal, "MOST_PENDING", 0 if row % 10 in (3, 4, 7) else 1 << 30)
+        try:
+            head.append_row(layout, START + row, values)
+            logged[START + row] = values.view(np.int64)
+        except Unavailable:
+            assert row % 10 in (3, 4, 7)
+    assert len(logged) == 28
+    monkeypatch.setattr(wal, "MOST_PENDING", 1 << 30)
+    head.sync()
+    head.stop()
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    again = opened(tmp_path / "b")
+    for labels, samples in read(again.querier()).items():
+        assert samples == [(t, int(values[int(dict(labels)["i"])])) for t, values in logged.items()]
+    again.close()
 
 
 def test_too_much_that_waits_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,9 +202,10 @@ class Head:
             self._layouts += 1
             layout.number = self._layouts
             self.wal.log(scratch, int(walkernels.encode_layout(layout.number, layout.refs, scratch)), compress=True)
-            layout.segment = self.wal.segment
         length = int(walkernels.encode_row(layout.number, t, layout.last, bits, np.uint8(whole), scratch))
+        layout.segment = -1  # Until it is logged: if that fails, `last` is no row of the log, and the next one is whole again.
         self.wal.log(scratch, length)
+        layout.segment = self.wal.segment
 
     def append_histograms(self, refs: Sequence[int], t: Sequence[int], values: Sequence[Histogram]) -> Appended:
         done, refused = Appended(), []
