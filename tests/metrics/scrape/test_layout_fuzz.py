@@ -115,7 +115,7 @@ def check(seed: int, media: str, wild: float, **settings: object) -> None:
             anew.scrape(None)
 
 
-ROUNDS = int(os.environ.get("STYR_FUZZ_ROUNDS", "150"))
+ROUNDS = int(os.environ.get("STYR_FUZZ_ROUNDS", "100"))
 
 
 @pytest.mark.parametrize("media", ["text", "openmetrics"])

@@ -7,6 +7,7 @@ between the socket and the walk through the text. It sends GET and nothing else,
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import ssl
 from dataclasses import dataclass
@@ -78,7 +79,10 @@ class Connection(asyncio.BufferedProtocol):
         except ssl.SSLError as error:
             raise FetchError(f"TLS with {self.peer} failed: {error.reason or error}") from None
         except OSError as error:
-            raise FetchError(f"connecting to {self.peer} failed: {error.strerror or error}") from None
+            # asyncio puts addresses into `strerror`; the number says why. Those of name resolution are negative.
+            number = error.errno or 0
+            reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+            raise FetchError(f"connecting to {self.peer} failed: {reason}") from None
 
     async def get(self, request: bytes, most: int) -> Page:
         """Sends a request and waits for the whole answer; a body of more than `most` bytes (0: no limit but memory) is refused.
