@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from styr.cli.main import styr
 from styr.cli.metrics import SUBCOMMANDS, command
+from tests.metrics.web.peer import make_block
 
 VECTOR = {
     "resultType": "vector",
@@ -277,3 +278,14 @@ def test_unit_tests_of_rules_run(tmp_path: Path) -> None:
     assert "FAILED" in result.output
     assert "0 tests" in run("test", "rules", str(case), "--run", "other").output
     assert "--run" in run("test", "rules", str(case), "--run", "(").output
+
+
+@pytest.mark.needs("promtool")
+def test_the_dump_is_promtools(tmp_path: Path) -> None:
+    make_block(tmp_path / "data")
+    (tmp_path / "data" / "wal").mkdir()
+    mine = run("tsdb", "dump", str(tmp_path / "data")).output
+    theirs = subprocess.run(
+        ["promtool", "tsdb", "dump", str(tmp_path / "data")], capture_output=True, text=True, timeout=120, check=True
+    ).stdout
+    assert sorted(mine.splitlines()) == sorted(theirs.splitlines())

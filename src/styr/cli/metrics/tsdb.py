@@ -190,9 +190,10 @@ def _samples(found: Any) -> Iterator[str]:
 
 
 def _series_text(labels: Labels) -> str:
-    from styr.metrics.model.labels import quote
+    from styr.metrics.model.labels import is_legacy_label_name, quote
 
-    return "{" + ", ".join(f"{name}={quote(value)}" for name, value in labels) + "}"
+    pairs = (f"{name if is_legacy_label_name(name) else quote(name)}={quote(value)}" for name, value in labels)
+    return "{" + ", ".join(pairs) + "}"
 
 
 def _value(value: float) -> str:
