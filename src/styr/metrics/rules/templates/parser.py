@@ -37,6 +37,8 @@ from styr.metrics.rules.templates.nodes import (
 MOST_DEPTH = 100
 """Nesting of parentheses and of blocks. Go allows 10,000 parentheses; nobody writes ten."""
 
+MOST_TEXT = 100_000
+"""Characters of a template."""
 _OPERANDS = frozenset(
     ("bool", "rune", "complex", "dot", "field", "identifier", "number", "nil", "raw", "string", "variable", "(")
 )
@@ -62,6 +64,9 @@ class Parser:
         self._action_line = 0
 
     def parse(self) -> Template:
+        """Raises TemplateError."""
+        if len(self.template.text) > MOST_TEXT:
+            self._fail(f"a template of {len(self.template.text)} characters; at most {MOST_TEXT}")
         body = Body(0)
         while (token := self._peek()).kind != "eof":
             if token.kind == "left":

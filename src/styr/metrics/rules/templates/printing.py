@@ -52,6 +52,9 @@ class Spec:
     zero: bool = False
     width: int = -1
     precision: int = -1
+    plus_v: bool = False
+    """%+v, which names the fields of structs, and %#v, which is Go's syntax: the two flags mean something else there."""
+    sharp_v: bool = False
 
     def pad(self, text: str) -> str:
         if len(text) >= self.width:
@@ -75,7 +78,7 @@ def shown(value: Any, spec: Spec, depth: int) -> str:
         return "..."
     verb = spec.verb
     if verb == "T":
-        return spec.pad(type_name(value))
+        return spec.pad(type_name(value)[: spec.precision if spec.precision >= 0 else None])
     if value is None:
         return spec.pad("<nil>") if verb == "v" else f"%!{verb}(<nil>)"
     if isinstance(value, bool):
@@ -103,7 +106,7 @@ def _bad(value: Any, spec: Spec) -> str:
 def _string(value: str, spec: Spec) -> str | None:
     verb = spec.verb
     text = value if spec.precision < 0 else value[: spec.precision]
-    if verb == "v" and spec.sharp:
+    if verb == "v" and spec.sharp_v:
         return spec.pad(quote(text))
     if verb in "sv":
         return spec.pad(text)
@@ -147,9 +150,12 @@ def _integer(value: int, spec: Spec) -> str | None:
     if verb in _BASES:
         base, prefix = _BASES[verb]
         digits = format(abs(value), base)
-        if spec.precision >= 0:
-            digits = digits.rjust(spec.precision, "0") if spec.precision or value else ""
-        lead = prefix if (spec.sharp and verb != "v") or verb == "O" else ""
+        if spec.precision == 0 and not value:
+            return " " * max(spec.width, 0)
+        digits = digits.rjust(spec.precision, "0")
+        lead = prefix if spec.sharp or verb == "O" else ""
+        if spec.sharp and verb in "oO":
+            lead = (lead if verb == "O" else "") + ("" if digits.startswith("0") else "0")
         return _signed(value < 0, lead, digits, spec)
     if verb == "c":
         return spec.pad(_rune(value))
@@ -157,7 +163,7 @@ def _integer(value: int, spec: Spec) -> str | None:
         return spec.pad(_quoted_rune(value))
     if verb == "U":
         code = f"U+{value & 0xFFFFFFFFFFFFFFFF:04X}"
-        return spec.pad(unicode_name(chr(value)) if spec.sharp and 0 <= value < 0x110000 else code)
+        return replace(spec, zero=False).pad(unicode_name(chr(value)) if spec.sharp and 0 <= value < 0x110000 else code)
     return None
 
 
@@ -189,7 +195,7 @@ def _float(value: float, spec: Spec) -> str | None:
     negative = text.startswith("-")
     text = text.lstrip("+-")
     finite = math.isfinite(value)
-    if spec.sharp and finite and verb in "gGeEf" and spec.verb != "v":
+    if spec.sharp and finite and verb in "gGeEf":
         text = _sharp(text, verb, precision)
     if not finite:
         plus = "+" if math.isinf(value) and not negative and (spec.plus or not spec.space) else ""
@@ -216,7 +222,7 @@ def _sharp(text: str, verb: str, precision: int) -> str:
 
 
 def _complex(value: complex, spec: Spec) -> str | None:
-    inner = replace(spec, verb="g" if spec.verb == "v" else spec.verb, width=-1)
+    inner = replace(spec, verb="g" if spec.verb == "v" else spec.verb)
     real, imaginary = _float(value.real, inner), _float(value.imag, replace(inner, plus=True))
     return None if real is None or imaginary is None else f"({real}{imaginary}i)"
 
@@ -231,22 +237,25 @@ def _composite(value: Any, spec: Spec, depth: int) -> str | None:
         return _struct(value, spec, depth, inner)
     if isinstance(value, GoMap):
         pairs = sorted(value.items())
-        if spec.verb == "v" and spec.sharp:
-            return f"{value.type}{{" + ", ".join(f"{quote(k)}:{inner(v)}" for k, v in pairs) + "}"
+        if spec.sharp_v:
+            return f"{value.type}{{" + ", ".join(f"{inner(k)}:{inner(v)}" for k, v in pairs) + "}"
         return "map[" + " ".join(f"{inner(k)}:{inner(v)}" for k, v in pairs) + "]"
     if isinstance(value, GoList):
-        if spec.verb == "v" and spec.sharp:
+        if spec.sharp_v:
             return f"{value.type}{{" + ", ".join(map(inner, value)) + "}"
         return "[" + " ".join(map(inner, value)) + "]"
     return spec.pad(str(value))
 
 
 def _struct(value: Struct, spec: Spec, depth: int, inner: Callable[[Any], str]) -> str:
-    if value.shown is not None and spec.verb in "vsq":
-        return _string(value.shown(), replace(spec, sharp=False)) or ""
+    if value.shown is not None and spec.verb in "vsqxX":
+        return _string(value.shown(), replace(spec, sharp_v=False)) or ""
+    number = getattr(value, "ns", None)
+    if value.type == "time.Duration" and isinstance(number, int):
+        return shown(number, spec, depth)
     if value.pointer and depth:
         return "0xc000000000"
-    fields = " ".join((f"{k}:" if spec.plus or spec.sharp else "") + inner(v) for k, v in value.fields.items())
+    fields = " ".join((f"{k}:" if spec.plus_v or spec.sharp_v else "") + inner(v) for k, v in value.fields.items())
     return ("&" if value.pointer else "") + "{" + fields + "}"
 
 
@@ -296,6 +305,8 @@ class _Sprintf:
             return prefix + f"%!{spec.verb}(MISSING)"
         value = self._args[self._next]
         self._next += 1
+        if spec.verb == "v":
+            spec.plus_v, spec.sharp_v, spec.plus, spec.sharp = spec.plus, spec.sharp, False, False
         return prefix + shown(value, spec, 0)
 
     def _width(self, spec: Spec, after_index: bool) -> str:
