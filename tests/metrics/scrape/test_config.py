@@ -100,6 +100,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"basic_auth": {"password": "a", "password_file": "b"}}, "basic_auth.password: only one"),
     ({"authorization": {"type": "Basic"}}, "authorization.type: use basic_auth"),
     ({"oauth2": {"client_id": "x"}}, "oauth2: not honoured; use authorization"),
+    ({"scrape_failure_log_file": "/x"}, "scrape_failure_log_file: not honoured"),
     ({"proxy_url": "http://p"}, "proxy_url: not honoured"),
     ({"tls_config": {"cert_file": "c"}}, "tls_config.cert: a certificate and its key"),
     ({"tls_config": {"min_version": "TLS9"}}, "tls_config.min_version: 'TLS9' is none of"),

@@ -130,7 +130,6 @@ class ScrapeConfig:
 
 _GLOBAL_ONLY = {
     *("evaluation_interval", "rule_query_offset", "query_log_file", "external_labels", "runtime", "otlp"),
-    "scrape_failure_log_file",
 }
 
 
@@ -160,7 +159,6 @@ def parse_job(fields: Fields | Mapping[str, Any], defaults: ScrapeConfig | None 
     job = fields.text("job_name")
     if not job:
         raise fields.error("job_name", "is empty")
-    fields.raw("scrape_failure_log_file")
     config = replace(_common(fields, defaults or ScrapeConfig(""), explicit=True), job=job)
     config = replace(
         config,
@@ -188,6 +186,8 @@ def parse_job(fields: Fields | Mapping[str, Any], defaults: ScrapeConfig | None 
 
 def _common(fields: Fields, base: ScrapeConfig, *, explicit: bool) -> ScrapeConfig:
     """What `global` and a job have in common; `base` holds the defaults."""
+    if fields.raw("scrape_failure_log_file"):
+        raise fields.error("scrape_failure_log_file", "not honoured; why a scrape failed is on /api/v1/targets")
     interval = fields.duration("scrape_interval") or base.interval
     timeout = fields.duration("scrape_timeout")
     if timeout > interval:
