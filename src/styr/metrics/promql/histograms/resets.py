@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from styr.metrics.model.histogram import NOT_RESET, RESET, Histogram
+from operator import lt
+
+from styr.metrics.model.histogram import CUSTOM_BUCKETS, NOT_RESET, RESET, Histogram, Span
 from styr.metrics.promql.histograms import custom, zero
+from styr.metrics.promql.histograms.bounds import exponential
 from styr.metrics.promql.histograms.working import Side, Working, within_zero
 
 
@@ -14,6 +17,8 @@ def was_reset(h: Histogram, previous: Histogram) -> bool:
         return h.counter_reset_hint == RESET
     if h.count < previous.count:
         return True
+    if _alike(h, previous):
+        return h.zero_count < previous.zero_count or _less(h, previous)
     now, before = Working.of(h), Working.of(previous)
     if now.uses_custom:
         if not before.uses_custom:
@@ -30,6 +35,31 @@ def was_reset(h: Histogram, previous: Histogram) -> bool:
         before.reduce(now.schema)
     sides = (now.positive, before.positive), (now.negative, before.negative)
     return any(_lost(mine, old, now) for mine, old in sides)
+
+
+def _alike(h: Histogram, previous: Histogram) -> bool:
+    """The same buckets, none of them inside the zero bucket: what samples of one chunk have."""
+    return (
+        h.schema == previous.schema
+        and h.zero_threshold == previous.zero_threshold
+        and h.positive_spans == previous.positive_spans
+        and h.negative_spans == previous.negative_spans
+        and len(h.positive_buckets) == len(previous.positive_buckets)
+        and len(h.negative_buckets) == len(previous.negative_buckets)
+        and h.custom_values == previous.custom_values
+        and _outside_zero(h, h.positive_spans)
+        and _outside_zero(h, h.negative_spans)
+    )
+
+
+def _outside_zero(h: Histogram, spans: list[Span]) -> bool:
+    return not spans or h.schema == CUSTOM_BUCKETS or exponential(spans[0][0], h.schema) > h.zero_threshold
+
+
+def _less(h: Histogram, previous: Histogram) -> bool:
+    return any(map(lt, h.positive_buckets, previous.positive_buckets)) or any(
+        map(lt, h.negative_buckets, previous.negative_buckets)
+    )
 
 
 def _lost(side: Side, previous: Side, h: Working) -> bool:
