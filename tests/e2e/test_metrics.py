@@ -1,6 +1,7 @@
 """The metrics process beside a real platform: an app is scraped, a crash loses nothing, a guard rolls back."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import pytest
 
 from styr.cli.demo.platform import Platform
 from styr.kinds.resources import APP, PROMETHEUS_RULE, SERVICE_MONITOR
+from styr.kinds.seams import QueryFailed
 from styr.metrics.ask import Ask
 from styr.metrics.launch import recorded
 from tests.e2e.conftest import App
@@ -77,12 +79,13 @@ async def ask(platform):
 
 
 async def value(ask: Ask, expression: str, wanted) -> float:
-    """The first sample of an answer that `wanted` takes."""
-    async with asyncio.timeout(60):
+    """The first sample of an answer that `wanted` takes. The very first queries compile, and may not answer in time."""
+    async with asyncio.timeout(PATIENCE):
         while True:
-            for _, number in await ask.query(expression):
-                if wanted(number):
-                    return number
+            with contextlib.suppress(QueryFailed):
+                for _, number in await ask.query(expression):
+                    if wanted(number):
+                        return number
             await asyncio.sleep(0.1)
 
 
