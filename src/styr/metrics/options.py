@@ -34,6 +34,7 @@ class Options:
     query_log: Path | None = None
     experimental: bool = False
     external_url: str = ""
+    lazy_kernels: bool = False
 
     def kept(self) -> str:
         """How long, and how much, as `status/runtimeinfo` shows it: `15d or 20GB`."""
@@ -101,6 +102,7 @@ def parse(arguments: list[str]) -> Options:
     add("--query-samples", type=int, default=50_000_000, help="samples that one query may hold")
     add("--query-log", type=Path, help="file for a JSON line for each query")
     add("--experimental", action="store_true", help="PromQL's experimental functions and modifiers")
+    add("--lazy-kernels", action="store_true", help="compile only what is needed, also at the very first start")
     add("--external-url", default="", help="address under which people reach this engine")
     given = vars(parser.parse_args(arguments))
     given["query_timeout"] /= 1000

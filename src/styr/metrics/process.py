@@ -128,7 +128,8 @@ class Process:
         self._write_record()
         log.info("ready", pid=os.getpid())
         # A thread of its own, not the loop's: the end of the process does not wait for it.
-        threading.Thread(target=assemble.compile_kernels, name="kernels", daemon=True).start()
+        if not self.options.lazy_kernels:
+            threading.Thread(target=assemble.compile_kernels, name="kernels", daemon=True).start()
         await engine.run()
 
     def _write_record(self) -> None:

@@ -36,7 +36,7 @@ class Running:
         self.log = (folder.parent / "log").open("ab")
         line = [sys.executable, "-m", "styr.metrics.process", "--data-dir", str(folder), "--port", "0"]
         self.process = subprocess.Popen(
-            [*line, "--token-file", str(self.token), *arguments], stdout=self.log, stderr=self.log
+            [*line, "--lazy-kernels", "--token-file", str(self.token), *arguments], stdout=self.log, stderr=self.log
         )
         self.port = 0
 
