@@ -253,7 +253,10 @@ class Engine:
 def open_engine(options: Options, clock: Clock, random: Random) -> Engine:
     """Reads configuration and data directory. Raises MetricsError, OSError."""
     config = read_config(options)
-    head = HeadSettings(out_of_order_window=options.out_of_order_window or config.out_of_order_window)
+    head = HeadSettings(
+        chunk_range=options.block_duration,
+        out_of_order_window=options.out_of_order_window or config.out_of_order_window,
+    )
     settings = Settings(head, options.retention, options.retention_size)
     database = Database.open(options.data_dir, clock, settings, random)
     for problem in database.problems:

@@ -28,6 +28,7 @@ class Options:
     retention: int = 15 * 86_400_000
     retention_size: int = 0
     out_of_order_window: int = 0
+    block_duration: int = 7_200_000
     query_concurrency: int = 20
     query_timeout: float = 120.0
     query_samples: int = 50_000_000
@@ -97,6 +98,12 @@ def parse(arguments: list[str]) -> Options:
     add("--retention", type=duration, default=15 * 86_400_000, help="how long samples are kept")
     add("--retention-size", type=size, default=0, help="how many bytes of blocks are kept")
     add("--out-of-order-window", type=duration, default=0, help="how old a sample may be that comes late")
+    add(
+        "--block-duration",
+        type=duration,
+        default=7_200_000,
+        help="time in a block that the head writes; 2h but in tests",
+    )
     add("--query-concurrency", type=int, default=20, help="queries at a time")
     add("--query-timeout", type=duration, default=120_000, help="longest time for one query")
     add("--query-samples", type=int, default=50_000_000, help="samples that one query may hold")

@@ -209,7 +209,10 @@ class Database:
         done.checkpoints += 1
 
     def _compact(self, done: Maintained) -> None:
-        lengths = compact.ranges(max(self.settings.head.chunk_range, min(31 * DAY, self.settings.retention // 10)))
+        lengths = compact.ranges(
+            max(self.settings.head.chunk_range, min(31 * DAY, self.settings.retention // 10)),
+            self.settings.head.chunk_range,
+        )
         while names := compact.plan([block.meta for block in self.blocks], lengths):
             chosen = [block for block in self.blocks if block.meta.ulid in names]
             made = compact.compact(self.path, chosen, self.name())

@@ -203,7 +203,9 @@ class Head:
             layout.number = self._layouts
             self.wal.log(scratch, int(walkernels.encode_layout(layout.number, layout.refs, scratch)), compress=True)
         length = int(walkernels.encode_row(layout.number, t, layout.last, bits, np.uint8(whole), scratch))
-        layout.segment = -1  # Until it is logged: if that fails, `last` is no row of the log, and the next one is whole again.
+        layout.segment = (
+            -1
+        )  # Until it is logged: if that fails, `last` is no row of the log, and the next one is whole again.
         self.wal.log(scratch, length)
         layout.segment = self.wal.segment
 
