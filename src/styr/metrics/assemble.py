@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from styr.kit.clock import Clock
 from styr.kit.log import Log
-from styr.metrics import selfmetrics
+from styr.metrics import compiler, selfmetrics
 from styr.metrics.config import Config, load
 from styr.metrics.jobs import Jobs
 from styr.metrics.kernels import jit
@@ -197,6 +197,7 @@ class Engine:
     async def _maintain(self) -> None:
         while True:
             await self._clock.sleep(MAINTENANCE)
+            compiler.give_back()
             try:
                 done = await self.database.maintain()
             except Exception as error:
