@@ -19,19 +19,21 @@ from styr.metrics.exposition.text import unescape
 from styr.metrics.model.labels import METRIC_NAME, Labels
 from styr.metrics.model.samples import Exemplar
 
-_STRING = rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"'
-_QUOTED = rb'"[^"\\]*+(?:\\[^\n][^"\\]*+)*+"'
+# Possessive on single characters only: on groups they are wrong in Python before 3.11.5, and not needed, since what follows a
+# group can never match inside of it.
+_STRING = rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*"'
+_QUOTED = rb'"[^"\\]*+(?:\\[^\n][^"\\]*+)*"'
 _LABEL = rb"[a-zA-Z_][a-zA-Z0-9_]*+"
 _METRIC = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
-_PAIRS = rb"(?:" + _LABEL + rb"=" + _STRING + rb"(?:,|(?=\})))*+"
+_PAIRS = rb"(?:" + _LABEL + rb"=" + _STRING + rb"(?:,|(?=\})))*"
 
 _LINE = re.compile(
-    rb"(?P<name>" + _METRIC + rb")(?:\{(?P<labels>" + _PAIRS + rb")\})?+ (?P<value>[^ \n]++)"
-    rb"(?: (?P<time>(?!#)[^ \n]++))?+"
-    rb"(?: # \{(?P<exemplar>" + _PAIRS + rb")\} (?P<number>[^ \n]++)(?: (?P<when>[^ \n]++))?+)?+\n"
+    rb"(?P<name>" + _METRIC + rb")(?:\{(?P<labels>" + _PAIRS + rb")\})? (?P<value>[^ \n]++)"
+    rb"(?: (?P<time>(?!#)[^ \n]++))?"
+    rb"(?: # \{(?P<exemplar>" + _PAIRS + rb")\} (?P<number>[^ \n]++)(?: (?P<when>[^ \n]++))?)?\n"
 )
-_PAIR = re.compile(rb"(" + _LABEL + rb')="([^"\\]*+(?:\\[^\n][^"\\]*+)*+)"')
-_META = re.compile(rb"# (HELP|TYPE|UNIT) (?:(" + _METRIC + rb"|" + _QUOTED + rb")( [^\n]*+\n)?+)?+")
+_PAIR = re.compile(rb"(" + _LABEL + rb')="([^"\\]*+(?:\\[^\n][^"\\]*+)*)"')
+_META = re.compile(rb"# (HELP|TYPE|UNIT) (?:(" + _METRIC + rb"|" + _QUOTED + rb")( [^\n]*+\n)?)?")
 _END = re.compile(rb"# EOF\n?")
 _NAME = re.compile(_METRIC)
 _KEY = re.compile(rb"(" + _LABEL + rb")|(" + _QUOTED + rb")")

@@ -14,8 +14,10 @@ from styr.metrics.exposition.numbers import openmetrics_float, parse_float
 from styr.metrics.model.labels import METRIC_NAME, Labels
 
 # Possessive throughout: a hostile line costs its length, not its square.
-_QUOTED = rb'"[^"\\]*+(?:\\[^\n][^"\\]*+)*+"'
-_PLAIN_QUOTED = rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"'
+# Possessive on single characters only: on groups they are wrong in Python before 3.11.5, and not needed, since what follows a
+# group can never match inside of it.
+_QUOTED = rb'"[^"\\]*+(?:\\[^\n][^"\\]*+)*"'
+_PLAIN_QUOTED = rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*"'
 _LABEL = rb"[a-zA-Z_][a-zA-Z0-9_]*+"
 _METRIC = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 
@@ -25,13 +27,13 @@ _LINE = re.compile(
     + _LABEL
     + rb"[ \t]*+=[ \t]*+"
     + _PLAIN_QUOTED
-    + rb"[ \t]*+,?+)*+)[ \t]*+\})?+"
-    rb"[ \t]*+(?P<value>[^{ \t\n]++)[ \t]*+(?P<time>[0-9]++)?+[ \t]*+\n"
+    + rb"[ \t]*+,?+)*)[ \t]*+\})?"
+    rb"[ \t]*+(?P<value>[^{ \t\n]++)[ \t]*+(?P<time>[0-9]++)?[ \t]*+\n"
 )
-_PAIR = re.compile(rb"(" + _LABEL + rb')[ \t]*+=[ \t]*+"([^"\\]*+(?:\\[^\n][^"\\]*+)*+)"')
+_PAIR = re.compile(rb"(" + _LABEL + rb')[ \t]*+=[ \t]*+"([^"\\]*+(?:\\[^\n][^"\\]*+)*)"')
 _BLANK = re.compile(rb"[ \t]*+\n?")
 _COMMENT = re.compile(rb"#[^\n]*+\n?")
-_META = re.compile(rb"#[ \t]++(HELP|TYPE)[ \t]++(" + _METRIC + rb"|" + _QUOTED + rb")?+")
+_META = re.compile(rb"#[ \t]++(HELP|TYPE)[ \t]++(" + _METRIC + rb"|" + _QUOTED + rb")?")
 _REST = re.compile(rb"[^\n]*+")
 _SPACE = re.compile(rb"[ \t]*+")
 _TOKENS = {
