@@ -23,11 +23,7 @@ _METRIC = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 
 _LINE = re.compile(
     rb"(?P<name>" + _METRIC + rb")"
-    rb"(?:[ \t]*+\{(?P<labels>(?:[ \t]*+"
-    + _LABEL
-    + rb"[ \t]*+=[ \t]*+"
-    + _PLAIN_QUOTED
-    + rb"[ \t]*+,?+)*)[ \t]*+\})?"
+    rb"(?:[ \t]*+\{(?P<labels>(?:[ \t]*+" + _LABEL + rb"[ \t]*+=[ \t]*+" + _PLAIN_QUOTED + rb"[ \t]*+,?+)*)[ \t]*+\})?"
     rb"[ \t]*+(?P<value>[^{ \t\n]++)[ \t]*+(?P<time>[0-9]++)?[ \t]*+\n"
 )
 _PAIR = re.compile(rb"(" + _LABEL + rb')[ \t]*+=[ \t]*+"([^"\\]*+(?:\\[^\n][^"\\]*+)*)"')
