@@ -23,7 +23,6 @@ from styr.kit.log import Log
 from styr.metrics import compiler, selfmetrics
 from styr.metrics.config import Config, load
 from styr.metrics.jobs import Jobs
-from styr.metrics.kernels import jit
 from styr.metrics.notifying import Notifying
 from styr.metrics.options import Options
 from styr.metrics.promql import engine as promql
@@ -40,7 +39,6 @@ from styr.metrics.rules.workers import threads
 from styr.metrics.scrape.pool import Pool
 from styr.metrics.storage.db import Database, Settings
 from styr.metrics.storage.head import HeadSettings
-from styr.metrics.warm import is_warm, warm_all
 from styr.metrics.web.api import Api
 from styr.metrics.web.engine import PromqlEngine
 from styr.metrics.web.gate import Gate
@@ -271,21 +269,3 @@ def open_engine(options: Options, clock: Clock, random: Random) -> Engine:
         seconds=f"{found.seconds:.2f}",
     )
     return Engine(options, config, database, clock, random)
-
-
-def compile_kernels() -> None:
-    """At the very first start: everything that has not been needed yet, with progress in the log. Blocks; for a thread."""
-    if is_warm():
-        return
-    told = 0
-
-    def tell(name: str, done: int, total: int) -> None:
-        nonlocal told
-        if done >= told:
-            told = done + max(1, total // 10)
-            log.info("compiling kernels", kernel=name, done=done, of=total, cache=jit.cache_root())
-
-    try:
-        log.info("kernels are ready", count=warm_all(tell))
-    except Exception as error:
-        log.error("kernels could not all be compiled ahead; each is compiled when it is needed", error)

@@ -14,7 +14,6 @@ import json
 import os
 import signal
 import sys
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from random import SystemRandom
@@ -127,10 +126,13 @@ class Process:
         engine.install(self._api)
         self._write_record()
         log.info("ready", pid=os.getpid())
-        # A thread of its own, not the loop's: the end of the process does not wait for it.
-        if not self.options.lazy_kernels:
-            threading.Thread(target=assemble.compile_kernels, name="kernels", daemon=True).start()
-        await engine.run()
+        warming = None if self.options.lazy_kernels else asyncio.create_task(_compile_beside())
+        try:
+            await engine.run()
+        finally:
+            if warming is not None:
+                warming.cancel()
+                await asyncio.gather(warming, return_exceptions=True)
 
     def _write_record(self) -> None:
         who = ProcessId.of(os.getpid())
@@ -164,6 +166,12 @@ def _tell(failure: Exception) -> None:
         log.error("cannot go on", cause=failure)
     else:
         log.error("failed", failure)
+
+
+async def _compile_beside() -> None:
+    from styr.metrics.warm import compile_beside
+
+    await compile_beside()
 
 
 def _import() -> Any:

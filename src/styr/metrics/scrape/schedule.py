@@ -1,8 +1,8 @@
 """When a target is scraped and which timestamp its samples get. Called by `loop`; pure.
 
 A target's scrapes lie at its own offset within the interval, the same after a restart; a scrape that begins within 1 % of the
-interval, and within 10 ms, of the grid gets the grid's timestamp. That keeps timestamps cheap: on the grid one costs a bit, beside
-it two bytes. Prometheus has the same rule with 2 ms; on two busy cores half of all scrapes begin later than that.
+interval, and within 10 ms, of the grid gets the grid's timestamp. That keeps timestamps cheap: on the grid one costs a bit,
+beside it two bytes. Prometheus has the same rule with 2 ms; on two busy cores half of all scrapes begin later than that.
 """
 
 from __future__ import annotations
