@@ -115,7 +115,8 @@ async def test_scraped_restarted_guarded(platform, app, ask):
     status = json.loads(await shop.styr("status", "-o", "json"))
     assert (status["metrics"], status["metricsReady"]) == (f"http://127.0.0.1:{ask.port}", True)
 
-    # Killed: started again, on the same port, with what it had acknowledged.
+    # Killed: started again, on the same port, with what it had acknowledged. What is two seconds old was.
+    await value(ask, "shop_queue offset 2s", lambda number: True)
     before = recorded(platform.folder.path)
     killed_at = time.time()
     os.kill(before.pid, signal.SIGKILL)
