@@ -29,7 +29,7 @@ class Undocumented(Exception):
 def cli_page() -> str:
     """docs/cli.md: every verb's own help, and its subcommands'."""
     parts = ["# Command line\n", NOTICE]
-    with click.Context(styr, info_name="styr", terminal_width=100, max_content_width=100) as root:
+    with _context(styr, "styr") as root:
         parts.append(f"```\n{styr.get_help(root)}\n```\n")
         for verb in VERBS:
             command: click.Command = importlib.import_module(f"styr.cli.{verb}").command
@@ -37,10 +37,16 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
+def _context(command: click.Command, name: str) -> click.Context:
+    """With the help option of the whole program: click keeps the option that a command's first context gave it."""
+    names = styr.context_settings["help_option_names"]
+    return click.Context(command, info_name=name, terminal_width=100, max_content_width=100, help_option_names=names)
+
+
 def _verb(name: str, command: click.Command, level: int) -> Iterator[str]:
     """A section for a command and, below it, one for each of its subcommands."""
     _check(name, command)
-    with click.Context(command, info_name=name, terminal_width=100, max_content_width=100) as context:
+    with _context(command, name) as context:
         yield f"{'#' * level} {name}\n\n```\n{command.get_help(context)}\n```\n"
         if isinstance(command, click.Group):
             for child in command.list_commands(context):
