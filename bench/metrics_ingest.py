@@ -2,7 +2,7 @@
 
 20 targets x 5,000 series every second (then the same with gzip, and 200 targets x 500 series); each server alone, one after
 the other. Ours waits for the disk after every round of scrapes (fdatasync), the peers do not. The full run measures ten minutes
-each with blocks of five minutes, so that head cuts are in it; the short one measures 15 seconds and 2,000 series a target.
+each with blocks of five minutes, so that head cuts are in it; the short one measures 10 seconds and 2,000 series a target.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def rates(before: Usage, after: Usage, samples: int, seconds: float, series: int
 
 async def run(short: bool) -> dict[str, Any]:
     warm_kernels()
-    seconds, warm_up = (15.0, 8.0) if short else (600.0, 30.0)
+    seconds, warm_up = (10.0, 6.0) if short else (600.0, 30.0)
     cases: dict[str, tuple[int, int, tuple[str, ...]]] = {
         "plain": (20, 2000 if short else 5000, ()),
         "gzip": (20, 2000 if short else 5000, ("--gzip",)),
