@@ -175,9 +175,9 @@ def metric_objects(frame: LabelFrame) -> list[bytes]:
     columns: list[list[bytes]] = []
     for name, column in sorted(frame.columns.items()):
         head = encode(name) + b":"
-        used, where = np.unique(column, return_inverse=True)
-        fragments = [head + encode(strings[i]) if i else b"" for i in used.tolist()]
-        columns.append([fragments[i] for i in where.reshape(-1).tolist()])
+        ids = column.tolist()
+        fragments = {i: head + encode(strings[i]) if i else b"" for i in set(ids)}
+        columns.append([fragments[i] for i in ids])
     if not columns:
         return [b'{"metric":{}'] * frame.size
     return [b'{"metric":{' + b",".join(filter(None, parts)) + b"}" for parts in zip(*columns, strict=True)]

@@ -106,14 +106,8 @@ class QueryLog:
             log.warning("the query log cannot be written", path=path, cause=error)
 
     def began(self, text: str, span: Mapping[str, int]) -> dict[str, Any]:
-        now = self._clock.time()
-        params = {
-            "query": text,
-            "start": go_time(seconds(span["start"])),
-            "end": go_time(seconds(span["end"])),
-            "step": span["step"] / 1000,
-        }
-        return {"slot": self._active.add(text, now), "began": self._clock.monotonic(), "params": params}
+        slot = self._active.add(text, self._clock.time())
+        return {"slot": slot, "began": self._clock.monotonic(), "query": text, "span": span}
 
     def ended(
         self, entry: dict[str, Any], request: Request, *, stats: Mapping[str, Any] | None = None, error: str = ""
@@ -122,8 +116,14 @@ class QueryLog:
         if self._file is None:
             return
         took = self._clock.monotonic() - entry["began"]
+        span = entry["span"]
         line = {
-            "params": entry["params"],
+            "params": {
+                "query": entry["query"],
+                "start": go_time(seconds(span["start"])),
+                "end": go_time(seconds(span["end"])),
+                "step": span["step"] / 1000,
+            },
             "stats": stats or {"timings": {"execTotalTime": took}},
             "ts": go_time(self._clock.time()),
             "httpRequest": {"method": request.method, "path": request.path},
