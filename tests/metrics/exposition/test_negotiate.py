@@ -1,10 +1,10 @@
-"""Headers and names that two sides agree on."""
+"""Headers that two sides agree on."""
 
 from __future__ import annotations
 
 import pytest
 
-from styr.metrics.exposition.negotiate import UnknownMedia, accept, escape_name, media
+from styr.metrics.exposition.negotiate import UnknownMedia, accept, media
 from styr.metrics.scrape.config import PROTO_FIRST, TEXT_FIRST
 
 
@@ -40,19 +40,3 @@ def test_what_says_nothing_falls_back_or_is_refused(content_type: str) -> None:
         media(content_type)
     assert media(content_type, "PrometheusText0.0.4") == "text"
     assert media(content_type, "PrometheusProto") == "protobuf"
-
-
-@pytest.mark.parametrize(
-    ("name", "underscores", "dots", "values"),
-    [
-        ("plain_name", "plain_name", "plain__name", "plain_name"),
-        ("a.b", "a_b", "a_dot_b", "U__a_2e_b"),
-        ("1a", "_a", "__a", "U___31_a"),
-        ("a_b.c:d", "a_b_c:d", "a__b_dot_c:d", "U__a__b_2e_c:d"),
-        ("é", "_", "__", "U___e9_"),
-        ("", "", "", ""),
-    ],
-)
-def test_escaping(name: str, underscores: str, dots: str, values: str) -> None:
-    schemes = ("underscores", "dots", "values", "allow-utf-8")
-    assert [escape_name(name, scheme) for scheme in schemes] == [underscores, dots, values, name]

@@ -1,4 +1,4 @@
-"""Which format to ask for, and which one came. Called by `scrape` and, for escaping, by `web`. Pure.
+"""Which format to ask for, and which one came. Called by `scrape`. Pure.
 
 Headers as Prometheus sends them (scrape.go acceptHeader, config.ScrapeProtocolsHeaders).
 """
@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Literal
-
-from styr.metrics.model.labels import is_legacy_metric_name
 
 Media = Literal["text", "openmetrics", "protobuf"]
 
@@ -63,25 +61,3 @@ def media(content_type: str, fallback: str = "") -> Media:
     if not fallback:
         raise UnknownMedia(f"{reason} and no fallback_scrape_protocol specified for target")
     return _MEDIA[HEADERS[fallback].split(";")[0]]
-
-
-def escape_name(name: str, scheme: str) -> str:
-    """A metric or label name for readers that know only the old characters, by the scheme that they asked for (`underscores`,
-    `dots` or `values`; model.EscapeName of prometheus/common). Any other scheme leaves it."""
-    if scheme == "underscores":
-        return "".join(char if _is_legacy(char, place) else "_" for place, char in enumerate(name))
-    if scheme == "dots":
-        special = {"_": "__", ".": "_dot_"}
-        return "".join(
-            special.get(char) or (char if _is_legacy(char, place) else "__") for place, char in enumerate(name)
-        )
-    if scheme == "values" and not is_legacy_metric_name(name) and name:
-        return "U__" + "".join(
-            "__" if char == "_" else char if _is_legacy(char, place) else f"_{ord(char):x}_"
-            for place, char in enumerate(name)
-        )
-    return name
-
-
-def _is_legacy(char: str, place: int) -> bool:
-    return char.isascii() and (char.isalpha() or char in "_:" or (char.isdigit() and place > 0))

@@ -89,11 +89,5 @@ def warm(tell: Callable[[str, int, int], None] = lambda name, done, total: None)
     return len(jobs)
 
 
-def is_compiled() -> bool:
-    """Whether every file imported so far has a cache folder: a start will not have to compile (much)."""
-    suffix = "-checked" if BOUNDSCHECK else ""
-    return all((cache_root() / f"{stem}-{_version(_HERE / (stem + '.py'))}{suffix}").exists() for stem in _compiled)
-
-
 if sys.byteorder != "little":  # The formats are read through native loads.
     raise ImportError("styr.metrics needs a little-endian machine")

@@ -78,12 +78,6 @@ class Series:
         self.alive = True
         return self._appender.append_row(self._layout, t, self.row.values)
 
-    def append_reports(self, t: int) -> Appended:
-        """The report series alone."""
-        return self._appender.append(
-            self.refs[: self.reports], np.full(self.reports, t, np.int64), self.row.values[: self.reports]
-        )
-
     def mark(self, refs: Ints, t: int) -> None:
         """Staleness markers for some series. One that comes too late is refused, which is right: the series is written by
         another loop."""

@@ -16,7 +16,7 @@ from styr.metrics.model.labels import METRIC_NAME, Labels, is_legacy_label_name,
 from styr.metrics.model.matchers import Matcher
 from styr.metrics.model.samples import STALE_BITS, Querier
 from styr.metrics.promql.annotations import go_float
-from styr.metrics.web.buckets import indexed
+from styr.metrics.promql.histograms.layout import indexes
 from styr.metrics.web.call import Call
 from styr.metrics.web.parts import Limits
 
@@ -92,7 +92,8 @@ def page(rows: Sequence[Newest], outer: Mapping[str, str]) -> bytes:
 
 
 def _classic(name: str, pairs: list[tuple[str, str]], histogram: Histogram) -> Iterator[str]:
-    counts = dict(indexed(histogram.positive_spans, histogram.positive_buckets))
+    buckets = histogram.positive_buckets
+    counts = dict(zip(indexes(histogram.positive_spans, len(buckets)), buckets, strict=True))
     total = 0.0
     for i, bound in enumerate([*histogram.custom_values, math.inf]):
         total += counts.get(i, 0.0)

@@ -18,7 +18,7 @@ from styr.metrics.model.frame import LabelFrame
 from styr.metrics.model.histogram import Histogram
 from styr.metrics.model.labels import Labels
 from styr.metrics.model.samples import Times, Values
-from styr.metrics.web.buckets import buckets
+from styr.metrics.promql.histograms.text import json_buckets
 from styr.metrics.web.parts import Points, Result
 
 PIECE = 500_000
@@ -162,7 +162,7 @@ def _mixed(kind: str, points: Points, metric: bytes, row: int) -> bytes:
 
 def histogram(found: Histogram) -> bytes:
     """`count`, `sum` and the buckets that are not empty, each as [boundary rule, lower, upper, count]."""
-    rows = buckets(found)
+    rows = json_buckets(found)
     out: dict[str, Any] = {"count": number(found.count), "sum": number(found.sum)}
     if rows:
         out["buckets"] = [[rule, number(low), number(high), number(count)] for rule, low, high, count in rows]

@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
-from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -300,9 +299,6 @@ class Texts:
                 own.bodies[each] = body
                 own.sources[each] = self._base.sources.get(each, self._base)
         return Executor(own, _functions(message.now)).run(message.data())
-
-    def expander(self, message: Message) -> Callable[[str], str]:
-        return partial(self.expand, message=message)
 
 
 __all__ = ["Message", "TemplateError", "Texts", "common"]

@@ -107,10 +107,6 @@ class Index:
     def size(self) -> int:
         return len(self._data)
 
-    @property
-    def symbol_count(self) -> int:
-        return len(self._symbols)
-
     def symbols(self, ordinals: Ints) -> list[str]:
         """Strings by their numbers in the symbol table."""
         starts, ends = np.zeros(len(ordinals), np.int64), np.zeros(len(ordinals), np.int64)
