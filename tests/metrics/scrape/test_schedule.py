@@ -20,6 +20,13 @@ def test_offsets_are_spread_and_the_same_after_a_restart() -> None:
         assert (second - first) % interval in (0, interval)
 
 
+def test_many_targets_share_few_moments() -> None:
+    for interval, ticks in ((15_000, 300), (1000, 20), (100, 20)):
+        moments = {offset(number * 0x9E3779B97F4A7C15 % 2**64, 7, interval, 0.0) for number in range(5000)}
+        assert len(moments) == ticks
+        assert max(moments) - min(moments) < interval
+
+
 def test_stamps_lie_on_the_grid_when_the_scrape_is_nearly_on_time() -> None:
     grid = Grid(1000)
     assert [grid.stamp(each) for each in (500.4, 1500.9, 2502.3, 3501.0, 4500.0, 5499.0)] == [

@@ -3,17 +3,26 @@
 A target's scrapes lie at its own offset within the interval, the same after a restart; a scrape that begins within 1 % of the
 interval, and within 10 ms, of the grid gets the grid's timestamp. That keeps timestamps cheap: on the grid one costs a bit,
 beside it two bytes. Prometheus has the same rule with 2 ms; on two busy cores half of all scrapes begin later than that.
+
+Offsets lie on ticks, so that targets with the same one are scraped together: a process that wakes for one small target pays
+more for its cold caches than for the scrape.
 """
 
 from __future__ import annotations
 
+import math
+
 TOLERANCE = 10.0
 """Milliseconds."""
+
+TICK = 50.0
+"""Milliseconds between two offsets, or a twentieth of the interval if that is less."""
 
 
 def offset(identity: int, seed: int, interval: int, now: float) -> float:
     """Milliseconds from `now` (ms since 1970) to a target's next scrape; `identity` and `seed` are 64-bit numbers."""
-    wanted = (identity ^ seed) % (interval * 1_000_000) / 1_000_000
+    tick = min(TICK, interval / 20)
+    wanted = (identity ^ seed) % math.ceil(interval / tick) * tick
     ahead = interval - now % interval + wanted
     return ahead - interval if ahead > interval else ahead
 
