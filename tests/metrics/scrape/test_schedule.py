@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from styr.metrics.scrape.schedule import Grid, offset
 
 
@@ -21,8 +23,9 @@ def test_offsets_are_spread_and_the_same_after_a_restart() -> None:
 
 
 def test_many_targets_share_few_moments() -> None:
+    identities = [random.Random(number).getrandbits(64) for number in range(5000)]
     for interval, ticks in ((15_000, 300), (1000, 20), (100, 20)):
-        moments = {offset(number * 0x9E3779B97F4A7C15 % 2**64, 7, interval, 0.0) for number in range(5000)}
+        moments = {offset(identity, 7, interval, 0.0) for identity in identities}
         assert len(moments) == ticks
         assert max(moments) - min(moments) < interval
 
