@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from styr.metrics.rules.groups import Group, InvalidRules, Rule, as_rule_file, parse_groups
+from styr.metrics.rules.durations import format_duration
+from styr.metrics.rules.groups import Group, InvalidRules, Rule, parse_groups
 from tests.metrics.rules.fakes import parse
 
 FULL: dict[str, Any] = {
@@ -58,6 +60,33 @@ def test_everything_it_can_say() -> None:
         5,
         90_000,
     )
+
+
+def as_rule_file(groups: list[Group]) -> dict[str, Any]:
+    """Back to the shape of a rule file."""
+    return {"groups": [_group_out(group) for group in groups]}
+
+
+def _group_out(group: Group) -> dict[str, Any]:
+    out: dict[str, Any] = {"name": group.name, "interval": format_duration(group.interval)}
+    if group.limit:
+        out["limit"] = group.limit
+    if group.query_offset:
+        out["query_offset"] = format_duration(group.query_offset)
+    return {**out, "rules": [dict(_rule_out(rule)) for rule in group.rules]}
+
+
+def _rule_out(rule: Rule) -> Iterator[tuple[str, Any]]:
+    yield ("alert" if rule.alerting else "record"), rule.name
+    yield "expr", rule.expr
+    if rule.hold:
+        yield "for", format_duration(rule.hold)
+    if rule.keep_firing:
+        yield "keep_firing_for", format_duration(rule.keep_firing)
+    if rule.labels:
+        yield "labels", dict(rule.labels)
+    if rule.annotations:
+        yield "annotations", dict(rule.annotations)
 
 
 def test_there_and_back() -> None:

@@ -5,13 +5,13 @@ command. Every error names its field (`groups[0].rules[2].expr`) and, for PromQL
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from styr.metrics.model.errors import BadData, ParseError
 from styr.metrics.model.labels import METRIC_NAME, Labels, make
-from styr.metrics.rules.durations import format_duration, read_duration
+from styr.metrics.rules.durations import read_duration
 from styr.metrics.rules.templates import alert_template, check
 
 ParseExpr = Callable[[str], Any]
@@ -220,33 +220,6 @@ def parse_groups(
     if reader.problems:
         raise InvalidRules(source, reader.problems)
     return groups
-
-
-def as_rule_file(groups: list[Group]) -> dict[str, Any]:
-    """Back to the shape of a rule file, for printing and for promtool."""
-    return {"groups": [_group_out(group) for group in groups]}
-
-
-def _group_out(group: Group) -> dict[str, Any]:
-    out: dict[str, Any] = {"name": group.name, "interval": format_duration(group.interval)}
-    if group.limit:
-        out["limit"] = group.limit
-    if group.query_offset:
-        out["query_offset"] = format_duration(group.query_offset)
-    return {**out, "rules": [dict(_rule_out(rule)) for rule in group.rules]}
-
-
-def _rule_out(rule: Rule) -> Iterator[tuple[str, Any]]:
-    yield ("alert" if rule.alerting else "record"), rule.name
-    yield "expr", rule.expr
-    if rule.hold:
-        yield "for", format_duration(rule.hold)
-    if rule.keep_firing:
-        yield "keep_firing_for", format_duration(rule.keep_firing)
-    if rule.labels:
-        yield "labels", dict(rule.labels)
-    if rule.annotations:
-        yield "annotations", dict(rule.annotations)
 
 
 def _name(value: Any) -> str:
