@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from styr.kit.clock import Clock
 from styr.kit.log import Log
-from styr.metrics import compiler, selfmetrics
+from styr.metrics import memory, selfmetrics
 from styr.metrics.config import Config, load
 from styr.metrics.jobs import Jobs
 from styr.metrics.notifying import Notifying
@@ -195,7 +195,7 @@ class Engine:
     async def _maintain(self) -> None:
         while True:
             await self._clock.sleep(MAINTENANCE)
-            compiler.give_back()
+            memory.give_back()
             try:
                 done = await self.database.maintain()
             except Exception as error:

@@ -273,6 +273,7 @@ def test_a_page_that_was_parsed_beside_the_loop() -> None:
     assert scraped.ingest.is_large(body)
     prepared = scraped.ingest.prepare(page, "text")
     assert prepared is not None
+    assert sum(1 for _ in prepared.register(scraped.memory, 0)) == 15
     scraped.t = 1000
     assert scraped.ingest.scrape(body, "text", 1000, lambda: 0.5, prepared).added == 30_000
     plain.scrape(page)
@@ -282,6 +283,31 @@ def test_a_page_that_was_parsed_beside_the_loop() -> None:
     assert scraped.ingest.prepare(b"broken\n", "text") is None
     scraped.ingest.reconfigure(scraped.target, parse_job({"job_name": "j", "metric_relabel_configs": DROP_ALL}))
     assert scraped.ingest.scrape(scraped.body(page), "text", 3000, lambda: 0.5, prepared).kept == 0
+
+
+def test_a_page_parsed_beside_the_loop_makes_no_series_beyond_the_limit() -> None:
+    page = "".join(f'a{{n="{number}"}} {number}\n' for number in range(30_000)).encode()
+    scraped = Scraped(sample_limit=29_999)
+    prepared = scraped.ingest.prepare(page, "text")
+    assert prepared is not None
+    assert list(prepared.register(scraped.memory, 29_999)) == []
+    outcome = scraped.ingest.scrape(scraped.body(page), "text", 1000, lambda: 0.5, prepared)
+    assert outcome.error == "sample limit exceeded"
+    assert set(scraped.memory.last()) == set()
+
+
+def test_series_made_before_others_went_are_made_again() -> None:
+    page = "".join(f'a{{n="{number}"}} {number}\n' for number in range(5000)).encode()
+    scraped = Scraped()
+    prepared = scraped.ingest.prepare(page, "text")
+    assert prepared is not None
+    steps = prepared.register(scraped.memory, 0)
+    next(steps)
+    scraped.memory.generation += 1
+    assert sum(1 for _ in steps) == 2
+    prepared.refs[:] = 0  # nobody looks at them
+    assert scraped.ingest.scrape(scraped.body(page), "text", 1000, lambda: 0.5, prepared).added == 5000
+    assert len(scraped.memory.last()) == 5000
 
 
 DROP_ALL = [{"source_labels": ["__name__"], "regex": "a", "action": "drop"}]

@@ -21,6 +21,9 @@ MOST = (1 << 30) - (1 << 20)
 _WAITING = 32 << 20
 """Bytes in buffers that are kept for the next taker."""
 
+_ROUND = 256
+"""Buffers taken between two looks at how many nobody needs: after a start all targets have two at once, and later one."""
+
 
 @dataclass(slots=True)
 class Body:
@@ -42,17 +45,40 @@ class Buffers:
 
     def __init__(self) -> None:
         self._free: dict[int, list[Bytes]] = {}
-        self._waiting = 0
+        self._idle: dict[int, int] = {}
+        """By size: the least that were free since the last look."""
+        self._waiting = self._taken = 0
 
     def take(self, size: int) -> Bytes:
         """At least `size` bytes, padding included; the content is arbitrary."""
         step = max(1024, 1 << max(0, size.bit_length() - 4))
         rounded = -(-size // step) * step
+        self._taken += 1
+        if self._taken % _ROUND == 0:
+            self._trim()
         free = self._free.get(rounded)
         if not free:
+            self._idle[rounded] = 0
             return np.empty(rounded, np.uint8)
         self._waiting -= rounded
-        return free.pop()
+        buffer = free.pop()
+        self._idle[rounded] = min(self._idle.get(rounded, 0), len(free))
+        return buffer
+
+    def _trim(self) -> None:
+        """Lets go of those that nobody took since the last look."""
+        for size, free in list(self._free.items()):
+            unused = min(len(free), self._idle.get(size, len(free)))
+            self._waiting -= unused * size
+            del free[:unused]
+            if not free:
+                del self._free[size]
+        self._idle = {size: len(free) for size, free in self._free.items()}
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that are kept for the next taker."""
+        return self._waiting
 
     def give(self, buffer: Bytes) -> None:
         size = len(buffer)

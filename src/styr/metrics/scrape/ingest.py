@@ -29,15 +29,13 @@ from styr.metrics.scrape.config import ScrapeConfig
 from styr.metrics.scrape.lines import Lines, Row, Scratch
 from styr.metrics.scrape.misses import Reparse, missed_lines
 from styr.metrics.scrape.place import Kept, Placement, minus, place, renumber
+from styr.metrics.scrape.prepared import LARGE, Prepared
 from styr.metrics.scrape.resolve import Refused, Resolver
 from styr.metrics.scrape.series import NONE, Series
 from styr.metrics.scrape.target import CLASSIC, CONVERT, NATIVE, Target
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-LARGE = 256 << 10
-"""Bytes of a page that take some 50 ms to parse."""
 
 MOST_AHEAD = 600_000
 """Milliseconds that a target's own timestamp may lie in the future."""
@@ -56,15 +54,6 @@ class Outcome:
     out_of_bounds: int = 0
     hit: bool = False
     """Whether the layout of the scrape before fitted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A large page that was parsed beside the event loop: its samples, and the series that they become (None: dropped)."""
-
-    resolver: Resolver
-    exposition: Exposition
-    series: list[Labels | None]
 
 
 class Ingest:
@@ -307,7 +296,7 @@ class Ingest:
         samples = exposition.samples
         by_line = exposition.by_line and end >= 0
         kept = Kept(self.series.refs[: self.series.reports], row=Row(np.zeros(self.series.reports)))
-        refs = self._refs(samples, 0, prepared.series if prepared else None, remember=not by_line)
+        refs = self._refs(samples, 0, prepared, remember=not by_line)
         placed = place(samples, refs, kept, self._config.honor_timestamps)
         self._learn(exposition, whole=True)
         outcome = self._store(placed, samples, t, None)
@@ -330,17 +319,27 @@ class Ingest:
         outcome.duplicate += lines.duplicates
 
     def _refs(
-        self, samples: Sequence[Sample], known: int, final: list[Labels | None] | None = None, remember: bool = False
+        self, samples: Sequence[Sample], known: int, prepared: Prepared | None = None, remember: bool = False
     ) -> Ints:
         """The series of the samples, -1 of dropped ones; `known` others count for the limit too. Raises Refused before any
         series is made. `remember` is for bodies without a layout, whose samples come again one by one."""
         if self._generation != self._appender.generation:
             self._resolved = {}
+        if prepared is not None and prepared.generation == self._appender.generation:
+            refs = prepared.refs
+        else:
+            refs = self._made(samples, known, prepared)
+        self._resolved = (
+            {each.labels: ref for each, ref in zip(samples, refs.tolist(), strict=True)} if remember else {}
+        )
+        return refs
+
+    def _made(self, samples: Sequence[Sample], known: int, prepared: Prepared | None) -> Ints:
         resolve, resolved = self._resolver.resolve, self._resolved
-        if final is None:
+        if prepared is None:
             final = [None if each.labels in resolved else resolve(each.labels) for each in samples]
         else:
-            resolved = {}
+            final, resolved = prepared.series, {}
         refs = np.fromiter((resolved.get(each.labels, -1) for each in samples), np.int64, len(samples))
         new = [i for i, labels in enumerate(final) if labels is not None]
         limit, kept = self._config.sample_limit, known + len(new) + int(np.count_nonzero(refs >= 0))
@@ -350,9 +349,6 @@ class Ingest:
             raise Refused("sample limit exceeded", len(samples), kept)
         if new:
             refs[new] = self._appender.refs([labels for labels in final if labels is not None])
-        self._resolved = (
-            {each.labels: ref for each, ref in zip(samples, refs.tolist(), strict=True)} if remember else {}
-        )
         return refs
 
     def _store(self, placed: Placement, samples: Sequence[Sample], t: int, gone: Ints | None) -> Outcome:

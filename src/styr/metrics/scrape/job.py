@@ -7,50 +7,27 @@ its loop, and takes that up again when it is back before them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from styr.kit.clock import Clock
 from styr.kit.log import Log
 from styr.kit.tasks import Tasks
 from styr.metrics.model.labels import Labels
-from styr.metrics.model.samples import Appender
-from styr.metrics.scrape.buffers import Buffers
 from styr.metrics.scrape.config import ScrapeConfig
 from styr.metrics.scrape.discovery import Discovery, Group
-from styr.metrics.scrape.fetch import Fetcher
 from styr.metrics.scrape.fields import duration_text
 from styr.metrics.scrape.ingest import Ingest
-from styr.metrics.scrape.lines import Scratch
 from styr.metrics.scrape.loop import Loop
-from styr.metrics.scrape.status import ActiveTarget, Counters, DroppedTarget
+from styr.metrics.scrape.shared import Shared
+from styr.metrics.scrape.status import ActiveTarget, DroppedTarget
 from styr.metrics.scrape.target import Target, TargetError, discovered, make_target
 
 log = Log("styr.metrics.scrape")
 
-MakeFetcher = Callable[[Target, ScrapeConfig], Fetcher]
 Identity = tuple[Labels, str]
 Labelled = dict[str, str]
 
 _AT_ONCE = 200
 """Targets that are made before others may run."""
-
-
-class Shared:
-    """What every job and loop of a pool uses."""
-
-    def __init__(
-        self,
-        appender: Appender,
-        clock: Clock,
-        fetcher: MakeFetcher,
-        committed: Callable[[], Awaitable[None]],
-        buffers: Buffers,
-        counters: Counters,
-        seed: int,
-    ) -> None:
-        self.appender, self.clock, self.fetcher, self.committed = appender, clock, fetcher, committed
-        self.buffers, self.counters, self.seed = buffers, counters, seed
-        self.scratch = Scratch()
 
 
 class Job:
@@ -195,17 +172,7 @@ class Job:
             ending.resume()
             return
         ingest = Ingest(target, config, shared.appender, shared.buffers, shared.scratch)
-        loop = Loop(
-            target,
-            config,
-            ingest,
-            shared.fetcher(target, config),
-            shared.clock,
-            shared.committed,
-            shared.counters,
-            shared.seed,
-        )
-        self._loops[identity] = loop
+        loop = self._loops[identity] = Loop(target, config, ingest, shared)
         self._tasks.spawn(self._run(identity, loop), name=target.url)
 
     async def _run(self, identity: Identity, loop: Loop) -> None:

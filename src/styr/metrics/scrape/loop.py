@@ -10,43 +10,33 @@ process stops: after a restart the series go on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-from styr.kit.clock import Clock
 from styr.kit.log import Log
-from styr.metrics.exposition.negotiate import UnknownMedia, media
+from styr.metrics.exposition.negotiate import Media, UnknownMedia, media
 from styr.metrics.model.errors import MetricsError
+from styr.metrics.scrape.buffers import Body
 from styr.metrics.scrape.config import ScrapeConfig
 from styr.metrics.scrape.connection import BodyTooLarge, FetchError
 from styr.metrics.scrape.fetch import Fetcher
 from styr.metrics.scrape.ingest import Ingest, Outcome
+from styr.metrics.scrape.prepared import Prepared
 from styr.metrics.scrape.schedule import Grid, offset
-from styr.metrics.scrape.status import Counters, LastScrape
+from styr.metrics.scrape.shared import Shared
+from styr.metrics.scrape.status import LastScrape
 from styr.metrics.scrape.target import Target
 
 log = Log("styr.metrics.scrape")
 
 
 class Loop:
-    """`committed` is awaited after each scrape that was stored; it returns at once when commits are grouped."""
-
-    def __init__(
-        self,
-        target: Target,
-        config: ScrapeConfig,
-        ingest: Ingest,
-        fetcher: Fetcher,
-        clock: Clock,
-        committed: Callable[[], Awaitable[None]],
-        counters: Counters,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, target: Target, config: ScrapeConfig, ingest: Ingest, shared: Shared) -> None:
         self.target, self.config, self.ingest = target, config, ingest
         self.last = LastScrape()
         self.forced_error = ""
         """Set by the pool when a limit of the whole pool is exceeded: no scrape then."""
-        self._fetcher, self._clock, self._committed = fetcher, clock, committed
-        self._counters, self._seed = counters, seed
+        self._shared, self._clock, self._counters = shared, shared.clock, shared.counters
+        self._fetcher = shared.fetcher(target, config)
         self._grid = Grid(target.interval)
         self._wake = asyncio.Event()
         self._stopping = self._busy = False
@@ -102,7 +92,7 @@ class Loop:
         while not self._stopping:
             if interval != self.target.interval:
                 interval = self.target.interval
-                wait = offset(self.target.hash, self._seed, interval, self._clock.time() * 1000)
+                wait = offset(self.target.hash, self._shared.seed, interval, self._clock.time() * 1000)
                 self._next = self._clock.monotonic() + wait / 1000
             if not await self._sleep_until(self._next):
                 continue
@@ -124,7 +114,7 @@ class Loop:
             return False
         try:
             self.ingest.end(self._grid.stamp(stale))
-            await self._committed()
+            await self._shared.committed()
         except MetricsError as error:
             log.warning("staleness markers were not stored", target=self.target.url, error=str(error))
         return True
@@ -157,7 +147,7 @@ class Loop:
         self._busy = True
         try:
             outcome = await self._fetch_and_store(t, elapsed)
-            await self._committed()
+            await self._shared.committed()
         except MetricsError as error:
             outcome = Outcome(str(error))
             log.warning("a scrape was not stored", target=self.target.url, error=str(error))
@@ -186,10 +176,17 @@ class Loop:
             return self.ingest.fail(t, f"no answer within {self.target.timeout / 1000:g} s", elapsed)
         except (FetchError, UnknownMedia) as error:
             return self.ingest.fail(t, str(error), elapsed)
-        prepared = None
-        if self.ingest.is_large(page.body):
-            prepared = await asyncio.to_thread(self.ingest.prepare, page.body.bytes(), form)
+        prepared = await self._prepare(page.body, form) if self.ingest.is_large(page.body) else None
         return self.ingest.scrape(page.body, form, t, elapsed, prepared)
+
+    async def _prepare(self, body: Body, form: Media) -> Prepared | None:
+        """What takes long, where it holds up nobody; None when something is wrong with the body, which `scrape` will tell."""
+        async with self._shared.parsing:
+            prepared = await asyncio.to_thread(self.ingest.prepare, body.bytes(), form)
+            if prepared is not None:
+                for _ in prepared.register(self._shared.appender, self.config.sample_limit):
+                    await asyncio.sleep(0)
+            return prepared
 
     def _tell(self, outcome: Outcome, begun: float, seconds: float) -> None:
         counters = self._counters

@@ -19,7 +19,8 @@ from styr.metrics.scrape.commits import Commits, Durability
 from styr.metrics.scrape.config import Http, ScrapeConfig
 from styr.metrics.scrape.discovery import Discovery
 from styr.metrics.scrape.fetch import Client, Fetcher, HttpFetcher
-from styr.metrics.scrape.job import Job, MakeFetcher, Shared
+from styr.metrics.scrape.job import Job
+from styr.metrics.scrape.shared import MakeFetcher, Shared
 from styr.metrics.scrape.status import ActiveTarget, Counters, DroppedTarget, TargetMetadata
 from styr.metrics.scrape.target import Target
 

@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import random
-import shutil
-import socket
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,6 @@ from styr.client.client import Client
 from styr.client.informers import Informers
 from styr.client.transport import InProcessTransport
 from styr.kinds.resources import ENDPOINT_SLICE, NODE, POD, SERVICE, Object
-from styr.kit.http import HttpError, fetch
 from styr.kit.tasks import Tasks
 from styr.metrics.scrape.discovery import Group
 from styr.metrics.scrape.kubernetes.jobs import Role
@@ -27,6 +24,7 @@ from styr.serving.http import serve
 from tests.api.kit import ADMIN, running
 from tests.metrics.scrape.kubernetes.objects import node, pod, service, slice
 from tests.metrics.scrape.kubernetes.test_roles import Told, bare
+from tests.peers.prometheus import NotReady, Peer, beside, prometheus
 
 ROLES = (
     Role("pod"),
@@ -127,29 +125,12 @@ async def discovered(client: Client) -> dict[str, set[tuple[tuple[str, str], ...
     return found
 
 
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
-async def asked(listening: int, wanted: dict[str, int], process: asyncio.subprocess.Process, log: Path) -> list[Any]:
+async def asked(peer: Peer, wanted: dict[str, int]) -> list[Any]:
     """All targets of the real one, once it has as many of each job."""
-    targets: list[Any] = []
     async with asyncio.timeout(40):
         while True:
-            if process.returncode is not None:
-                said = log.read_text()
-                if "field kubernetes_sd_configs not found" in said and os.environ.get("CI") != "true":
-                    pytest.skip("this Prometheus was built without Kubernetes discovery; tests/peers/build has it")
-                pytest.fail(said)
-            try:
-                answer = await fetch("GET", "127.0.0.1", listening, "/api/v1/targets", timeout=5)
-                data = json.loads(answer.body)["data"]
-                targets = [*data["activeTargets"], *data["droppedTargets"]]
-            except (HttpError, ValueError, KeyError):
-                targets = []
+            data = (await asyncio.to_thread(peer.ask, "targets"))[1]["data"]
+            targets = [*data["activeTargets"], *data["droppedTargets"]]
             if all(len(theirs(targets, job)) >= count for job, count in wanted.items()):
                 return targets
             await asyncio.sleep(0.1)
@@ -171,23 +152,15 @@ async def test_a_real_prometheus_finds_the_same(tmp_path: Path):
             }
             for number, role in enumerate(ROLES)
         ]
-        (tmp_path / "prometheus.yml").write_text(json.dumps({"scrape_configs": configs}))
-        listening, log = port(), tmp_path / "log"
-        with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                shutil.which("prometheus") or "prometheus",
-                f"--config.file={tmp_path / 'prometheus.yml'}",
-                f"--storage.tsdb.path={tmp_path / 'data'}",
-                f"--web.listen-address=127.0.0.1:{listening}",
-                stdout=output,
-                stderr=output,
-            )
+        config = json.dumps({"scrape_configs": configs})
         try:
-            targets = await asked(listening, {job: len(found) for job, found in mine.items()}, process, log)
+            async with beside(prometheus(tmp_path / "data", config=config)) as peer:
+                targets = await asked(peer, {job: len(found) for job, found in mine.items()})
+        except NotReady as error:
+            if "field kubernetes_sd_configs not found" in str(error) and os.environ.get("CI") != "true":
+                pytest.skip("this Prometheus was built without Kubernetes discovery; tests/peers/build has it")
+            raise
         finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
             await server.close()
     for job, found in mine.items():
         assert theirs(targets, job) == found, job

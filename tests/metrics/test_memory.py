@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from styr.metrics.compiler import mappings
+from styr.metrics.memory import MADV_DONTNEED, MADV_PAGEOUT, mappings
 
 MAPS = """\
 7f0000000000-7f0000003000 r--p 00000000 fe:00 1 /venv/llvmlite/binding/libllvmlite.so
@@ -18,8 +18,8 @@ MAPS = """\
 PROGRAM = """
 import numba
 from pathlib import Path
-from styr.metrics.compiler import give_back
-from styr.metrics.compiler import mappings
+from styr.metrics.memory import give_back
+from styr.metrics.memory import mappings
 assert mappings(Path("/proc/self/maps").read_text())
 one = numba.njit(lambda x: x + 1)
 assert one(1) == 2
@@ -30,7 +30,10 @@ assert numba.njit(lambda x: x * 2)(4) == 8
 
 
 def test_only_what_is_read_from_the_file_is_given_back() -> None:
-    assert mappings(MAPS) == [(0x7F0000000000, 0x3000), (0x7F0000003000, 0x2000)]
+    assert mappings(MAPS) == [
+        (0x7F0000000000, 0x3000, MADV_PAGEOUT),
+        (0x7F0000003000, 0x2000, MADV_DONTNEED),
+    ]
     assert mappings("") == []
 
 
