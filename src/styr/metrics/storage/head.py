@@ -28,6 +28,7 @@ from styr.metrics.storage.exemplars import Exemplars
 from styr.metrics.storage.headchunks import HeadChunks
 from styr.metrics.storage.headhistograms import HeadHistograms
 from styr.metrics.storage.headstate import HeadState
+from styr.metrics.storage.histogramrecords import RefHistogram
 from styr.metrics.storage.oo import OutOfOrder
 from styr.metrics.storage.series import Registry
 from styr.metrics.storage.wal import SEGMENT, Wal
@@ -171,11 +172,8 @@ class Head:
             return slots, bits
         slots = slots.copy()
         for i in found.tolist():
-            slot, time = int(slots[i]), int(t[i * step])
-            stale = self.histograms.stale(slot)
-            if self.histograms.append(slot, time, stale) == kernels.OK:
-                for record in histogramrecords.histograms([(int(self.registry.refs[slot]), time, stale)]):
-                    self.wal.log_bytes(record)
+            slot = int(slots[i])
+            self._append_histograms([(int(self.registry.refs[slot]), int(t[i * step]), self.histograms.stale(slot))])
             slots[i] = -1
         return slots, bits
 
@@ -210,25 +208,31 @@ class Head:
         layout.segment = self.wal.segment
 
     def append_histograms(self, refs: Sequence[int], t: Sequence[int], values: Sequence[Histogram]) -> Appended:
-        done, refused = Appended(), []
-        taken: list[histogramrecords.RefHistogram] = []
         with self.lock:
             self._advance()
-            slots = self.registry.slots_of(np.array(refs, np.int64)).tolist()
-            for i, (ref, slot, time, h) in enumerate(zip(refs, slots, t, values, strict=True)):
-                told = kernels.IS_GONE if slot < 0 else self.histograms.append(slot, time, h)
-                if told == kernels.OK:
-                    taken.append((ref, time, h))
-                    done.added += 1
-                    continue
+            return self._append_histograms(list(zip(refs, t, values, strict=True)))
+
+    def _append_histograms(self, items: Sequence[RefHistogram]) -> Appended:
+        done, refused = Appended(), []
+        taken: list[RefHistogram] = []
+        late: list[RefHistogram] = []
+        slots = self.registry.slots_of(np.array([item[0] for item in items], np.int64)).tolist()
+        for i, (slot, item) in enumerate(zip(slots, items, strict=True)):
+            told = kernels.IS_GONE if slot < 0 else self.histograms.append(slot, *item[1:])
+            if told == kernels.OK:
+                taken.append(item)
+            elif self.out_of_order.take_histogram(slot, *item[1:], told):
+                late.append(item)
+            else:
                 refused.append(i)
                 done.duplicate += told == kernels.IS_DUPLICATE
                 done.out_of_order += told == kernels.IS_OUT_OF_ORDER
                 done.too_old += told == kernels.IS_TOO_OLD
-            for record in histogramrecords.histograms(taken):
-                self.wal.log_bytes(record)
+        for record in histogramrecords.histograms(taken):
+            self.wal.log_bytes(record)
+        self.out_of_order.log_histograms(late)
+        done.added, done.refused = len(taken) + len(late), refused
         self.appended += done.added
-        done.refused = refused
         return done
 
     def append_exemplars(self, refs: Sequence[int], exemplars: Sequence[Exemplar]) -> None:

@@ -19,7 +19,6 @@ from styr.metrics.model.frame import LabelFrame, Symbols
 from styr.metrics.model.matchers import Matcher
 from styr.metrics.storage.chunkset import ChunkSet
 from styr.metrics.storage.head import Head
-from styr.metrics.storage.oo import encoded
 from styr.metrics.storage.postings import match
 from styr.metrics.storage.series import Registry
 
@@ -127,9 +126,9 @@ def _extras(head: Head, slots: Slots, start: int, end: int, late: bool, in_order
         behind = head.out_of_order.series.get(slot) if late else None
         if behind is not None:
             if behind.t and behind.t[0] <= end and behind.t[-1] >= start:
-                found.append((row, 1, behind.t[0], behind.t[-1], encoded(behind.t, behind.v)))
+                found += [(row, encoding, mint, maxt, data) for encoding, data, mint, maxt in behind.chunks()]
             found += [
-                (row, 1, chunk.mint, chunk.maxt, head.state.read(chunk.where, chunk.length))
+                (row, chunk.encoding, chunk.mint, chunk.maxt, head.state.read(chunk.where, chunk.length))
                 for chunk in behind.closed
                 if chunk.mint <= end and chunk.maxt >= start
             ]

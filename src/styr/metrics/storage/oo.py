@@ -1,14 +1,15 @@
 """Samples that come late, within the out-of-order window. Called by `head` under its lock, `headread`, `recovery` and `db`.
 
-Each series that has any keeps up to 32 of them sorted; full, they become a chunk in chunks_head/ with the out-of-order bit.
-They are logged in wbl/ (samples, and markers that say which are in a chunk by now), as Prometheus does. `db` makes blocks of
-them.
+Each series that has any keeps up to 32 of them sorted, floats and histograms together; full, they become chunks in
+chunks_head/ with the out-of-order bit. They are logged in wbl/ (samples, histograms, and markers that say which are in a chunk
+by now), as Prometheus does. `db` makes blocks of them.
 """
 
 from __future__ import annotations
 
 import threading
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from numpy.typing import NDArray
 
 from styr.metrics.kernels import head as kernels
 from styr.metrics.kernels import wal as walkernels
-from styr.metrics.kernels.xor import xor_encode
+from styr.metrics.model.histogram import Histogram
 from styr.metrics.storage import records
-from styr.metrics.storage.chunkset import XOR
+from styr.metrics.storage.chunk import Encoded, Value, encode
 from styr.metrics.storage.headstate import HeadState
+from styr.metrics.storage.histogramrecords import RefHistogram, histograms
 from styr.metrics.storage.wal import Wal, segments
 
 Ints = NDArray[np.int64]
@@ -28,17 +30,17 @@ Slots = NDArray[np.int32]
 Bytes = NDArray[np.uint8]
 
 CAPACITY = 32
-_MOST = 120
-"""Samples in a chunk."""
 OUT_OF_ORDER_BIT = 128
+_LATE = (kernels.IS_OUT_OF_ORDER, kernels.IS_TOO_OLD)
 
 
 @dataclass(slots=True)
 class Closed:
-    """A chunk in chunks_head/: file << 32 | offset, bytes, first and last time."""
+    """A chunk in chunks_head/: file << 32 | offset, bytes, encoding, first and last time."""
 
     where: int
     length: int
+    encoding: int
     mint: int
     maxt: int
 
@@ -48,10 +50,10 @@ class Late:
     """Of one series: the sorted samples of the open chunk, and the closed ones."""
 
     t: list[int] = field(default_factory=list)
-    v: list[int] = field(default_factory=list)
+    v: list[Value] = field(default_factory=list)
     closed: list[Closed] = field(default_factory=list)
 
-    def insert(self, t: int, v: int) -> bool:
+    def insert(self, t: int, v: Value) -> bool:
         """False when there is a sample at that time already."""
         at = bisect_left(self.t, t)
         if at < len(self.t) and self.t[at] == t:
@@ -60,12 +62,9 @@ class Late:
         self.v.insert(at, v)
         return True
 
-
-def encoded(t: list[int], v: list[int]) -> bytes:
-    """Sorted samples as an XOR chunk."""
-    out = np.zeros(32 + 20 * len(t), np.uint8)
-    length = int(xor_encode(np.array(t, np.int64), np.array(v, np.int64), 0, len(t), out, 0))
-    return out[:length].tobytes()
+    def chunks(self) -> list[Encoded]:
+        """The open samples; several where their kinds alternate, and after a start."""
+        return encode(zip(self.t, self.v, strict=True))
 
 
 class OutOfOrder:
@@ -85,8 +84,7 @@ class OutOfOrder:
     def take(self, refused: Ints, slots: Slots, t: Ints, step: int, bits: Ints, result: Bytes) -> Ints:
         """Takes those of the refused samples that are late and within the window, and marks them so in `result`. Returns the
         rest. Raises Unavailable."""
-        oldest = self._state.max_t - self._window
-        late = np.isin(result[refused], (kernels.IS_OUT_OF_ORDER, kernels.IS_TOO_OLD)) & (t[refused * step] >= oldest)
+        late = np.isin(result[refused], _LATE) & (t[refused * step] >= self._state.max_t - self._window)
         taken: list[int] = []
         for i in refused[late].tolist():
             if self.insert(int(slots[i]), int(t[i * step]), int(bits[i])):
@@ -105,7 +103,19 @@ class OutOfOrder:
         length = int(walkernels.encode_samples(refs, times, 1, values, wanted, scratch))
         self._log().log(scratch, length, compress=True)
 
-    def insert(self, slot: int, t: int, v: int) -> bool:
+    def take_histogram(self, slot: int, t: int, h: Histogram, told: int) -> bool:
+        """Whether a histogram of which the head `told` why it is refused is late and within the window; then it is taken, and
+        the caller hands it to `log_histograms`. Raises Unavailable."""
+        if not self._window or told not in _LATE or t < self._state.max_t - self._window:
+            return False
+        self.insert(slot, t, h)
+        return True
+
+    def log_histograms(self, taken: Sequence[RefHistogram]) -> None:
+        for record in histograms(taken):
+            self._log().log_bytes(record)
+
+    def insert(self, slot: int, t: int, v: Value) -> bool:
         """False when a late sample of that time is there already: the first one stays."""
         late = self.series.setdefault(slot, Late())
         if len(late.t) >= CAPACITY:
@@ -113,13 +123,11 @@ class OutOfOrder:
         return late.insert(t, v)
 
     def close(self, slot: int) -> None:
-        """Makes chunks (one, except after a start) of the open samples of a series. Raises Unavailable."""
+        """Makes chunks of the open samples of a series. Raises Unavailable."""
         late = self.series[slot]
-        for first in range(0, len(late.t), _MOST):
-            t, v = late.t[first : first + _MOST], late.v[first : first + _MOST]
-            data = encoded(t, v)
-            where = self._state.stage_chunk(slot, t[0], t[-1], XOR | OUT_OF_ORDER_BIT, data, link=False)
-            late.closed.append(Closed(where, len(data), t[0], t[-1]))
+        for encoding, data, mint, maxt in late.chunks():
+            where = self._state.stage_chunk(slot, mint, maxt, encoding | OUT_OF_ORDER_BIT, data, link=False)
+            late.closed.append(Closed(where, len(data), encoding, mint, maxt))
         if late.t:
             late.t, late.v = [], []
             self._log().log_bytes(records.markers([(int(self._state.registry.refs[slot]), late.closed[-1].where)]))

@@ -1,5 +1,5 @@
 """Fills an empty head from a data directory: chunks_head/, the write-ahead log, the out-of-order log. Called by `db` at its
-start; calls `wal`, `records`, `kernels.replay`. Reads what Styr and what Prometheus wrote.
+start; calls `wal`, `records`, `latereplay`, `kernels.replay`. Reads what Styr and what Prometheus wrote.
 
 Samples that are in a closed chunk already are skipped. Where the log is not whole it ends: a torn end is what a crash leaves,
 and anything before is told as a problem; what is behind it is dropped, as Prometheus does.
@@ -25,7 +25,8 @@ from styr.metrics.storage import histogramrecords, records
 from styr.metrics.storage.arrays import grown
 from styr.metrics.storage.head import Head
 from styr.metrics.storage.headchunks import Scanned
-from styr.metrics.storage.oo import Closed, Late
+from styr.metrics.storage.latereplay import LateReader
+from styr.metrics.storage.oo import OUT_OF_ORDER_BIT, Closed, Late
 from styr.metrics.storage.rowreplay import RowReader
 from styr.metrics.storage.seriesreplay import SeriesReader
 from styr.metrics.storage.wal import Records, history, read_segment, segments, truncate_after
@@ -78,7 +79,9 @@ class _Replay:
         self._log(head.directory / "wal", self._apply)
         self._rows.finish()
         self._report.unknown += self._rows.skipped
-        self._log(head.directory / "wbl", self._apply_late)
+        late = LateReader(head, self._report.problems)
+        self._log(head.directory / "wbl", late.take)
+        self._report.unknown += late.unknown
         head.state.flush()
 
     def _log(self, directory: Path, apply: Callable[[Records], None]) -> None:
@@ -152,7 +155,8 @@ class _Replay:
         for i in np.flatnonzero(chunks[:, headscan.ENCODING] >= 128).tolist():
             row = chunks[i].tolist()
             where = int(files[i]) << 32 | row[headscan.POSITION]
-            closed = Closed(where, row[headscan.LENGTH], row[headscan.MINT], row[headscan.MAXT])
+            encoding = row[headscan.ENCODING] & ~OUT_OF_ORDER_BIT
+            closed = Closed(where, row[headscan.LENGTH], encoding, row[headscan.MINT], row[headscan.MAXT])
             self._head.out_of_order.series.setdefault(int(slots[i]), Late()).closed.append(closed)
 
     def _samples(self, data: NDArray[np.uint8], start: int, end: int) -> None:
@@ -237,20 +241,3 @@ class _Replay:
             if slot >= 0:
                 name = get(self._head.registry.labels_of(slot), METRIC_NAME)
                 self._head.metadata.setdefault(name, metadata)
-
-    def _apply_late(self, found: Records) -> None:
-        late = self._head.out_of_order
-        for start, end in zip(found.starts[:-1].tolist(), found.starts[1:].tolist(), strict=True):
-            data = found.data[start:end]
-            kind = int(data[0]) if end > start else 0
-            if kind == records.MARKERS:
-                for ref, where in records.read_markers(data.tobytes()):
-                    late.replayed_marker(self._slot(ref), where)
-            elif kind == records.SAMPLES:
-                most = (end - start) // 10 + 1
-                refs, t, v = np.zeros(most, np.int64), np.zeros(most, np.int64), np.zeros(most, np.int64)
-                count = int(kernels.decode_samples(found.data, start, end, refs, t, v))
-                slots = self._head.registry.slots_of(refs[: max(0, count)])
-                for slot, time_, bits in zip(slots.tolist(), t.tolist(), v.tolist(), strict=False):
-                    if slot >= 0:
-                        late.series.setdefault(slot, Late()).insert(time_, bits)

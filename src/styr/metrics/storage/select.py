@@ -15,7 +15,7 @@ from styr.metrics.kernels import gather
 from styr.metrics.kernels.order import number_rows, order_rows
 from styr.metrics.model.errors import Corrupt
 from styr.metrics.model.frame import LabelFrame, Symbols
-from styr.metrics.model.histogram import Histogram
+from styr.metrics.model.histogram import NOT_RESET, UNKNOWN, Histogram
 from styr.metrics.model.samples import Batch
 from styr.metrics.storage.block.merge import merge as without_deleted
 from styr.metrics.storage.chunkset import XOR, ChunkSet
@@ -158,37 +158,51 @@ class ChunkSelection:
         if not len(which):
             return floats
         series = np.searchsorted(c.offsets, which, "right") - 1
-        found: dict[int, dict[int, Histogram]] = {}
+        found: dict[int, dict[int, _Placed]] = {}
         for chunk, row in zip(which.tolist(), series.tolist(), strict=True):
             begin = int(c.position[chunk])
             data = c.segments[int(c.segment[chunk])][begin : begin + int(c.length[chunk])].tobytes()
             times, values = decode(data, int(c.encoding[chunk]))
             of_series = found.setdefault(row - first, {})
+            before = None
             for time, value in zip(times, values, strict=True):
                 if self._start <= time <= self._end:
-                    of_series.setdefault(time, value)
+                    of_series.setdefault(time, (value, before))
+                before = time
         return _woven(floats, found)
 
 
-def _woven(floats: Batch, found: dict[int, dict[int, Histogram]]) -> Batch:
+_Placed = tuple[Histogram, int | None]
+"""A histogram and the time of the one before it in its chunk."""
+
+
+def _woven(floats: Batch, found: dict[int, dict[int, _Placed]]) -> Batch:
     """Histograms of some series among the floats; at the same time the float stays."""
     times, values, offsets, histograms = [], [], [0], {}
     for row, (low, high) in enumerate(zip(floats.offsets[:-1].tolist(), floats.offsets[1:].tolist(), strict=True)):
         t, v = floats.t[low:high], floats.v[low:high]
         if row in found:
-            taken = {time: h for time, h in found[row].items() if not _holds(t, time)}
+            taken = {time: each for time, each in found[row].items() if not _holds(t, time)}
             merged_t = np.concatenate([t, np.fromiter(taken, np.int64, len(taken))])
             order = np.argsort(merged_t, kind="stable")
-            of_floats = len(t)
-            keys = list(taken)
-            for place, source in enumerate(order.tolist()):
-                if source >= of_floats:
-                    histograms[offsets[-1] + place] = taken[keys[source - of_floats]]
             t, v = merged_t[order], np.concatenate([v, np.zeros(len(taken))])[order]
+            before = None
+            for place, time in enumerate(t.tolist(), offsets[-1]):
+                if time in taken:
+                    histograms[place] = _hinted(*taken[time], before)
+                before = time
         times.append(t)
         values.append(v)
         offsets.append(offsets[-1] + len(t))
     return Batch(floats.first, np.array(offsets, np.int64), np.concatenate(times), np.concatenate(values), histograms)
+
+
+def _hinted(h: Histogram, neighbour: int | None, before: int | None) -> Histogram:
+    """Whether counts went back is known against the neighbour in the chunk: where another sample has come in between, it is
+    not known any more."""
+    if h.counter_reset_hint == NOT_RESET and before is not None and before != neighbour:
+        h.counter_reset_hint = UNKNOWN
+    return h
 
 
 def _holds(t: Ints, time: int) -> bool:

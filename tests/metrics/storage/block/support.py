@@ -18,8 +18,8 @@ from styr.metrics.model.matchers import Matcher
 from styr.metrics.storage.block import meta, ulid
 from styr.metrics.storage.block.block import Block
 from styr.metrics.storage.block.meta import Meta
-from styr.metrics.storage.block.rewrite import decode_chunk
 from styr.metrics.storage.block.writer import write_block
+from styr.metrics.storage.chunk import decode as decode_chunk
 from styr.metrics.storage.chunkset import XOR, ChunkSet
 from styr.metrics.storage.histograms import encode
 

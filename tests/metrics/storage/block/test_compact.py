@@ -14,8 +14,8 @@ from styr.metrics.model.labels import make
 from styr.metrics.storage.block import catalog, compact
 from styr.metrics.storage.block.block import Block
 from styr.metrics.storage.block.merge import merge
-from styr.metrics.storage.block.rewrite import decode_chunk
 from styr.metrics.storage.block.verify import verify
+from styr.metrics.storage.chunk import decode as decode_chunk
 from tests.metrics.storage.block.support import (
     RANGE,
     Data,

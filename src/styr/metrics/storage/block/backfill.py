@@ -19,8 +19,8 @@ from styr.metrics.model.frame import LabelFrame
 from styr.metrics.model.labels import Labels, make
 from styr.metrics.storage.block import compact, meta
 from styr.metrics.storage.block.meta import Meta
-from styr.metrics.storage.block.rewrite import MOST_SAMPLES
 from styr.metrics.storage.block.writer import write_block
+from styr.metrics.storage.chunk import MOST_SAMPLES
 from styr.metrics.storage.chunkset import XOR, ChunkSet
 
 Ints = NDArray[np.int64]

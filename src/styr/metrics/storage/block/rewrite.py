@@ -14,14 +14,10 @@ from numpy.typing import NDArray
 
 from styr.metrics.kernels import rewrite as kernels
 from styr.metrics.kernels import segment as segments_kernels
-from styr.metrics.kernels.xor import xor_decode, xor_encode
 from styr.metrics.model.errors import Corrupt
-from styr.metrics.model.histogram import Histogram
-from styr.metrics.storage import histograms
-from styr.metrics.storage.chunkset import FLOAT_HISTOGRAM, HISTOGRAM, XOR
+from styr.metrics.storage.chunk import MOST_SAMPLES, Value, decode, encode
+from styr.metrics.storage.chunkset import XOR
 
-MOST_SAMPLES = 120
-"""In a new chunk."""
 _BATCH = 1_000_000
 """Samples of the clusters that are rewritten at a time."""
 
@@ -194,23 +190,19 @@ def _fresh(series: Ints, rows: Ints, encoding: Bytes) -> Chunks:
     return Chunks(series, none, none.astype(np.int64), none.copy(), position, length, encoding, mint, maxt)
 
 
-Sample = tuple[int, int | Histogram]
-"""Time; the bits of a float, or a histogram."""
-
-
 def _any(chunks: Chunks, cuts: Cuts, segments: Sequence[Bytes]) -> tuple[Chunks, Bytes]:
     """One cluster with histograms, and perhaps floats."""
     at, lows, highs = cuts.take(chunks.number)
-    samples: dict[int, int | Histogram] = {}
+    samples: dict[int, Value] = {}
     for c in np.argsort(_ranks(chunks)).tolist():
         start = int(chunks.position[c])
         data = segments[int(chunks.segment[c])][start : start + int(chunks.length[c])]
         gone = list(zip(lows[at[c] : at[c + 1]].tolist(), highs[at[c] : at[c + 1]].tolist(), strict=True))
-        for t, value in decode_chunk(data, int(chunks.encoding[c])):
+        for t, value in decode(data, int(chunks.encoding[c])):
             if not any(low <= t <= high for low, high in gone):
                 samples.setdefault(t, value)
     parts, rows, encodings, end = [], [], [], 0
-    for encoding, data_out, mint, maxt in _encode(sorted(samples.items(), key=lambda sample: sample[0])):
+    for encoding, data_out, mint, maxt in encode(sorted(samples.items(), key=lambda sample: sample[0])):
         rows.append((end, len(data_out), mint, maxt))
         encodings.append(encoding)
         parts.append(data_out)
@@ -218,50 +210,3 @@ def _any(chunks: Chunks, cuts: Cuts, segments: Sequence[Bytes]) -> tuple[Chunks,
     series = np.repeat(chunks.series[:1], len(rows))
     buffer = np.frombuffer(bytearray(b"".join(parts) + bytes(8)), np.uint8)
     return _fresh(series, np.array(rows, np.int64).reshape(-1, 4), np.array(encodings, np.uint8)), buffer
-
-
-def decode_chunk(data: Bytes, encoding: int) -> list[Sample]:
-    """All samples of a chunk. Raises Corrupt."""
-    if encoding in (HISTOGRAM, FLOAT_HISTOGRAM):
-        return list(zip(*histograms.decode(data.tobytes(), encoding), strict=True))
-    if encoding != XOR:
-        raise Corrupt(f"a chunk of encoding {encoding} can be copied, not decoded")
-    count = int(data[0]) << 8 | int(data[1])
-    t, v = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    if xor_decode(data, 0, len(data), t, v, 0) < 0:
-        raise Corrupt("a chunk of floats cannot be decoded")
-    return list(zip(t.tolist(), v.tolist(), strict=True))
-
-
-def _encode(samples: Sequence[Sample]) -> list[tuple[int, bytes, int, int]]:
-    """(encoding, data, mint, maxt) of the fewest chunks with at most 120 samples of one kind each."""
-    made: list[tuple[int, bytes, int, int]] = []
-    run: list[Sample] = []
-    for sample in samples:
-        if run and _kind(run[0][1]) != _kind(sample[1]):
-            made += _encode_run(run)
-            run = []
-        run.append(sample)
-    return made + (_encode_run(run) if run else [])
-
-
-def _kind(value: int | Histogram) -> int:
-    if isinstance(value, Histogram):
-        return HISTOGRAM if value.integer else FLOAT_HISTOGRAM
-    return XOR
-
-
-def _encode_run(run: Sequence[Sample]) -> list[tuple[int, bytes, int, int]]:
-    made: list[tuple[int, bytes, int, int]] = []
-    for at in range(0, len(run), MOST_SAMPLES):
-        part = run[at : at + MOST_SAMPLES]
-        if isinstance(part[0][1], Histogram):
-            values = [value for _, value in part if isinstance(value, Histogram)]
-            encoders = histograms.encode([t for t, _ in part], values)
-            made += [(each.encoding, each.data(), each.mint, each.maxt) for each in encoders]
-            continue
-        t, v = np.array(part, np.int64).T.copy()
-        out = np.zeros(20 * len(part) + 64, np.uint8)
-        length = xor_encode(t, v, 0, len(part), out, 0)
-        made.append((XOR, out[:length].tobytes(), part[0][0], part[-1][0]))
-    return made

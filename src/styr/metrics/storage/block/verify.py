@@ -16,7 +16,7 @@ from styr.metrics.model.errors import Corrupt
 from styr.metrics.model.frame import LabelFrame
 from styr.metrics.storage.block.block import Block
 from styr.metrics.storage.block.index import Found
-from styr.metrics.storage.block.rewrite import decode_chunk
+from styr.metrics.storage.chunk import decode as decode_chunk
 from styr.metrics.storage.chunkset import XOR
 
 
