@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,7 @@ from styr.metrics.scrape.ingest import Ingest
 from styr.metrics.scrape.lines import Scratch
 from styr.metrics.scrape.target import discovered, make_target
 from tests.metrics.exposition.messages import BODIES, CLASSIC, HISTOGRAM, NATIVE, TEXTS, family
-from tests.metrics.exposition.test_peer import COUNTS, free_port, query, up
+from tests.metrics.exposition.test_peer import COUNTS, stored, up
 from tests.metrics.scrape.appender import Memory, key, readable
 
 SETTINGS: list[dict[str, Any]] = [
@@ -164,29 +161,8 @@ async def scraped_by_prometheus(folder: Path) -> tuple[dict[int, dict[Labels, ob
         {"job_name": f"case-{n}", "metrics_path": f"/{n}", "static_configs": [{"targets": [address]}], **settings}
         for n, (_, _, settings) in enumerate(CASES)
     ]
-    config = {"global": {"scrape_interval": "3s", "scrape_timeout": "3s"}, "scrape_configs": jobs}
-    (folder / "prometheus.yml").write_text(json.dumps(config))
-    port = free_port()
-    command = [
-        shutil.which("prometheus") or "prometheus",
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        async with asyncio.timeout(60), server:
-            while True:
-                try:
-                    if len(await asyncio.to_thread(query, port, "up")) >= len(CASES):
-                        break
-                except OSError:
-                    assert process.poll() is None
-                await asyncio.sleep(0.2)
-            found = await asyncio.to_thread(query, port, '{job!="",instance!=""}')
-    finally:
-        process.terminate()
-        process.wait()
+    async with server:
+        found = await stored(folder, jobs)
     results: dict[int, dict[Labels, object]] = {}
     for each in found:
         number = int(each["metric"]["job"].removeprefix("case-"))

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import socket
-import subprocess
-import urllib.parse
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +18,7 @@ from styr.metrics.scrape.lines import Scratch
 from styr.metrics.scrape.target import discovered, make_target
 from tests.metrics.exposition.cases import OPENMETRICS, TEXT
 from tests.metrics.scrape.appender import Memory, readable
+from tests.peers.prometheus import Peer, beside, prometheus
 
 TYPES = {"text": HEADERS["PrometheusText0.0.4"], "openmetrics": HEADERS["OpenMetricsText1.0.0"]}
 CASES = [("text", body) for body in TEXT] + [("openmetrics", body) for body in OPENMETRICS]
@@ -80,16 +76,17 @@ async def serve(port_file: list[int]) -> asyncio.Server:
     return server
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+def query(peer: Peer, expression: str) -> list[dict[str, Any]]:
+    return list(peer.ask("query", {"query": expression})[1]["data"]["result"])
 
 
-def query(port: int, expression: str) -> list[dict[str, Any]]:
-    url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        return list(json.load(answer)["data"]["result"])
+async def stored(folder: Path, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a Prometheus has of all jobs, when it has scraped each once."""
+    config = {"global": {"scrape_interval": "3s", "scrape_timeout": "3s"}, "scrape_configs": jobs}
+    async with asyncio.timeout(60), beside(prometheus(folder / "data", config=json.dumps(config))) as peer:
+        while len(await asyncio.to_thread(query, peer, "up")) < len(jobs):
+            await asyncio.sleep(0.2)
+        return await asyncio.to_thread(query, peer, '{job!="",instance!=""}')
 
 
 async def scraped_by_prometheus(folder: Path) -> tuple[dict[int, dict[Labels, str]], str]:
@@ -100,32 +97,8 @@ async def scraped_by_prometheus(folder: Path) -> tuple[dict[int, dict[Labels, st
         {"job_name": f"case-{number}", "metrics_path": f"/{number}", "static_configs": [{"targets": [address]}]}
         for number in range(len(CASES))
     ]
-    config = {"global": {"scrape_interval": "3s", "scrape_timeout": "3s"}, "scrape_configs": jobs}
-    (folder / "prometheus.yml").write_text(json.dumps(config))
-    port = free_port()
-    process = subprocess.Popen(
-        [
-            shutil.which("prometheus") or "prometheus",
-            f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        async with asyncio.timeout(60), server:
-            while True:
-                try:
-                    if len(await asyncio.to_thread(query, port, "up")) >= len(CASES):
-                        break
-                except OSError:
-                    assert process.poll() is None
-                await asyncio.sleep(0.2)
-            found = await asyncio.to_thread(query, port, '{job!="",instance!=""}')
-    finally:
-        process.terminate()
-        process.wait()
+    async with server:
+        found = await stored(folder, jobs)
     results: dict[int, dict[Labels, str]] = {}
     for each in found:
         labels = make(each["metric"])

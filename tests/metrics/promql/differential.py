@@ -21,6 +21,7 @@ from styr.metrics.promql.engine import Engine, Result, Settings
 from styr.metrics.promql.features import EXPERIMENTAL
 from tests.metrics.promql import peer
 from tests.metrics.promql.generate import Generator, mutate
+from tests.peers.prometheus import Peer
 
 EXPLAINED = re.compile(
     r"topk|bottomk|limitk"  # of equal values Prometheus takes the first ones in an order that is random for computed series
@@ -87,7 +88,7 @@ def compare(one: dict[Labels, Points], other: dict[Labels, Points]) -> str:
     return close
 
 
-def one_query(engine: Engine, other: peer.Peer, text: str, instant: bool, report: Report) -> None:
+def one_query(engine: Engine, other: Peer, text: str, instant: bool, report: Report) -> None:
     end = peer.START + peer.SECONDS
     start, step = peer.START + 600, 60
     try:
@@ -98,10 +99,10 @@ def one_query(engine: Engine, other: peer.Peer, text: str, instant: bool, report
         error = ""
     except MetricsError as failed:
         error = str(failed)
-    answer = (
-        other.ask("query", query=text, time=end - 1000)
+    _, answer = (
+        other.ask("query", {"query": text, "time": end - 1000})
         if instant
-        else other.ask("query_range", query=text, start=start, end=end, step=step)
+        else other.ask("query_range", {"query": text, "start": start, "end": end, "step": step})
     )
     refused = answer["status"] != "success"
     if refused != bool(error):
@@ -134,7 +135,7 @@ def _notes(result: Result, answer: dict[str, Any], text: str) -> str:
     return "" if mine == other else f"notes: ours {mine}, theirs {other}"
 
 
-def run(other: peer.Peer, engine: Engine, queries: int, seed: int) -> Report:
+def run(other: Peer, engine: Engine, queries: int, seed: int) -> Report:
     random, report = Random(seed), Report()
     generator = Generator(
         random,

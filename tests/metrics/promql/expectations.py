@@ -25,6 +25,7 @@ from tests.metrics.promql.histogram_differential import Data, _difference, _show
 from tests.metrics.promql.runner import FEATURES, MOST_SAMPLES, load, series_of
 from tests.metrics.promql.script import Clear, Eval, Load
 from tests.metrics.promql.store import Store
+from tests.peers.prometheus import Peer
 
 FLAGS = f"{peer.FLAGS},promql-delayed-name-removal"
 
@@ -43,16 +44,16 @@ def sections(commands: list[script.Command]) -> Iterator[tuple[Store, list[Eval]
                 store, evals = Store(), []
 
 
-def answered(engine: Engine, other: peer.Peer, command: Eval) -> list[str]:
+def answered(engine: Engine, other: Peer, command: Eval) -> list[str]:
     """The lines below an `eval`. Raises ValueError when the two do not answer the same."""
     seconds = [each / 1000 for each in (command.start, command.end, command.step)]
     try:
         if command.is_range:
             form = {"query": command.expr, "start": seconds[0], "end": seconds[1], "step": seconds[2]}
-            answer = other.ask("query_range", **form)
+            answer = other.ask("query_range", form)[1]
             result = engine.range(command.expr, command.start, command.end, command.step)
         else:
-            answer = other.ask("query", query=command.expr, time=seconds[1])
+            answer = other.ask("query", {"query": command.expr, "time": seconds[1]})[1]
             result = engine.instant(command.expr, command.end)
     except MetricsError as error:
         if answer["status"] == "success":

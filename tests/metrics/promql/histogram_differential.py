@@ -34,6 +34,7 @@ from tests.metrics.promql.differential import Report
 from tests.metrics.promql.runner import series_of
 from tests.metrics.promql.store import Store
 from tests.metrics.storage.block.support import chunk_set
+from tests.peers.prometheus import Peer
 
 START, STEP, SAMPLES = peer.START, 15, 200
 Value = float | Histogram
@@ -292,11 +293,11 @@ def _readable(shown: object) -> object:
     return tuple(map(_readable, shown)) if isinstance(shown, tuple) else shown
 
 
-def one_query(engine: Engine, other: peer.Peer, text: str, instant: bool, report: Report) -> None:
+def one_query(engine: Engine, other: Peer, text: str, instant: bool, report: Report) -> None:
     start, end, step = START + 300, START + SAMPLES * STEP, 45
     form: dict[str, object]
     form = {"query": text, "time": end - 700} if instant else {"query": text, "start": start, "end": end, "step": step}
-    answer = other.ask("query" if instant else "query_range", **form)
+    answer = other.ask("query" if instant else "query_range", form)[1]
     try:
         result = (
             engine.instant(text, (end - 700) * 1000)
@@ -328,11 +329,11 @@ def one_query(engine: Engine, other: peer.Peer, text: str, instant: bool, report
         report.exact += 1
 
 
-def _sometimes(other: peer.Peer, path: str, form: dict[str, object], mine: Shown) -> bool:
+def _sometimes(other: Peer, path: str, form: dict[str, object], mine: Shown) -> bool:
     """Whether theirs is ours when asked again: the series of a computed operand come in an order that is random in Prometheus,
     and sums depend on it in their last bits."""
     for _ in range(20):
-        answer = other.ask(path, **form)
+        answer = other.ask(path, form)[1]
         if answer["status"] == "success" and not _difference(mine, _theirs(answer["data"])):
             return True
     return False

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import math
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from typing import Any
-from urllib.parse import urlencode
 
 from styr.metrics.model.labels import Labels, get, make, quote
 from tests.metrics.promql.memory import Memory
+from tests.peers.prometheus import Peer, prometheus
 
 START = 1_600_000_000
 """Seconds of the first sample."""
@@ -118,28 +113,6 @@ def openmetrics(data: dict[Labels, list[tuple[int, float]]]) -> str:
     return "\n".join([*lines, "# EOF", ""])
 
 
-class Peer:
-    """Its HTTP API."""
-
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-
-    def ask(self, path: str, **form: object) -> dict[str, Any]:
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        self._connection.request("POST", f"/api/v1/{path}", urlencode(form), headers)
-        answer: dict[str, Any] = json.loads(self._connection.getresponse().read())
-        return answer
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @contextmanager
 def running(
     folder: Path,
@@ -148,47 +121,13 @@ def running(
     flags: str = FLAGS,
 ) -> Iterator[Peer]:
     """A Prometheus over `data`, until the block ends. `prepare` is called before it starts, when `folder`/data is there."""
-    storage, config = folder / "data", folder / "prometheus.yml"
+    storage = folder / "data"
     storage.mkdir(parents=True)
-    config.write_text("{}\n")
     if data:
         text = folder / "data.om"
         text.write_text(openmetrics(data))
         made = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(storage)]
         subprocess.run(made, check=True, capture_output=True)
     prepare()
-    port = _free_port()
-    command = [
-        "prometheus",
-        f"--config.file={config}",
-        f"--storage.tsdb.path={storage}",
-        "--storage.tsdb.retention.time=100y",
-        f"--web.listen-address=127.0.0.1:{port}",
-        f"--enable-feature={flags}",
-        "--log.level=error",
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    peer = Peer(port)
-    try:
-        _wait(port, process)
+    with prometheus(storage, f"--enable-feature={flags}", "--log.level=error") as peer:
         yield peer
-    finally:
-        peer.close()
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Until it answers: its own readiness, asked for at most 30 s."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/-/ready")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            time.sleep(0.05)
-        finally:
-            connection.close()
-    raise RuntimeError("prometheus did not become ready")

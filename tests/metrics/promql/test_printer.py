@@ -110,7 +110,7 @@ def test_format_query_is_that_of_prometheus(tmp_path: Path) -> None:
     different = []
     with peer.running(tmp_path) as other:
         for text in sorted(texts):
-            answer = other.ask("format_query", query=text)
+            answer = other.ask("format_query", {"query": text})[1]
             try:
                 shown = pretty(parse(text, EXPERIMENTAL))
             except BadData:

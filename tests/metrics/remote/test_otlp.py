@@ -23,7 +23,8 @@ from styr.metrics.remote.otlp.receiver import Answer
 from tests.metrics.remote.fakes import FakeAppender
 from tests.metrics.remote.protos import otlp
 from tests.metrics.web.fakes import NOW, FixedClock
-from tests.metrics.web.peer import ask, ours, prometheus
+from tests.metrics.web.peer import ask, ours
+from tests.peers.prometheus import beside, prometheus
 
 PROTOBUF, JSON = {"content-type": "application/x-protobuf"}, {"content-type": "application/json"}
 T = int(NOW) * 1000
@@ -328,11 +329,11 @@ async def test_prometheus_makes_the_same_series_of_the_same_request(tmp_path: Pa
     body = export(now).SerializeToString()
     expression = [("query", '{__name__=~".+"}'), ("time", str(now // 1000))]
     options = ("--web.enable-otlp-receiver",)
-    async with ours(tmp_path / "ours") as api, prometheus(tmp_path / "theirs", *options) as peer:
+    async with ours(tmp_path / "ours") as api, beside(prometheus(tmp_path / "theirs", *options)) as peer:
         receiver = OtlpReceiver(api.parts.appender, SystemClock(), Settings())  # type: ignore[arg-type]
         answer = await receiver(PROTOBUF, body)
         assert answer.status == 200, answer
-        url = f"{peer.base}/api/v1/otlp/v1/metrics"
+        url = f"{peer.url}/api/v1/otlp/v1/metrics"
         request = urllib.request.Request(url, body, PROTOBUF)
         with urllib.request.urlopen(request, timeout=30) as told:
             assert told.status == 200

@@ -19,7 +19,8 @@ from styr.metrics.remote.read import RemoteRead
 from styr.serving import http
 from styr.serving.authn import ADMIN
 from tests.metrics.remote.protos import v1
-from tests.metrics.web.peer import START, make_block, ours, prometheus, samples
+from tests.metrics.web.peer import START, make_block, ours, samples
+from tests.peers.prometheus import beside, prometheus
 
 
 def snappy(data: bytes) -> bytes:
@@ -154,7 +155,7 @@ async def test_a_real_prometheus_reads_from_us(folder: Path, tmp_path: Path, nam
             api, tls=None, authenticate=lambda _headers, _certificate: ADMIN, streaming_prefixes=("/api",)
         )
         try:
-            async with prometheus(tmp_path / "reader", config=CONFIG % server.port) as peer:
+            async with beside(prometheus(tmp_path / "reader", config=CONFIG % server.port)) as peer:
                 pairs = [("query", f"{name}[1h]"), ("time", str(START + 3600))]
                 status, answer = await asyncio.to_thread(peer.ask, "query", pairs)
         finally:

@@ -11,7 +11,8 @@ import pytest
 
 from styr.serving import http
 from styr.serving.authn import ADMIN, Authenticator
-from tests.metrics.web.peer import ask, ours, prometheus
+from tests.metrics.web.peer import ask, ours
+from tests.peers.prometheus import beside, prometheus
 
 CONFIG = """
 global: {scrape_interval: 1s, external_labels: {from: peer}}
@@ -48,7 +49,7 @@ async def test_everything_arrives(tmp_path: Path, message: str) -> None:
         )
         config = CONFIG % (server.port, message)
         try:
-            async with prometheus(tmp_path / "theirs", config=config) as peer:
+            async with beside(prometheus(tmp_path / "theirs", config=config)) as peer:
                 until = time.monotonic() + 60
                 theirs: dict[Any, Any] = {}
                 while time.monotonic() < until:

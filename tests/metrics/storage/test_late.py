@@ -11,8 +11,8 @@ import pytest
 
 from styr.metrics.model.labels import make
 from styr.metrics.storage.db import Database
-from tests.metrics.storage.peer import prometheus
 from tests.metrics.storage.samples import START, Found, bits, of_prometheus, opened, read
+from tests.peers.prometheus import prometheus
 
 MINUTE = 60_000
 WINDOW = 4 * 60 * MINUTE

@@ -16,7 +16,7 @@ from styr.metrics.model.histogram import CUSTOM_BUCKETS, GAUGE, NOT_RESET, RESET
 from styr.metrics.model.labels import Labels, make
 from styr.metrics.storage.db import Database
 from tests.metrics.storage.histograms.support import STALE, Sequence_, histogram, write_request
-from tests.metrics.storage.samples import EVERYTHING, START, opened
+from tests.metrics.storage.samples import EVERYTHING, START, bits, opened
 from tests.metrics.storage.test_prometheus import remote_write
 from tests.peers.prometheus import Peer, Series, prometheus
 
@@ -63,7 +63,7 @@ def append(database: Database, row: dict[Labels, Sequence_]) -> None:
 
 
 def read(database: Database) -> dict[Labels, list[tuple[int, Any]]]:
-    """All samples; histograms by what they count."""
+    """All samples: floats as bits, histograms by what they count."""
     selection = database.querier().select(EVERYTHING, -(1 << 60), 1 << 60)
     labels, found = selection.frame.all_labels(), {}
     for batch in selection.batches(1000):
@@ -72,7 +72,7 @@ def read(database: Database) -> dict[Labels, list[tuple[int, Any]]]:
             t = batch.t[low:high]
             assert (np.diff(t) > 0).all()
             found[labels[batch.first + i]] = [
-                (int(time), content(batch.histograms[place]) if place in batch.histograms else float(batch.v[place]))
+                (int(time), content(batch.histograms[place]) if place in batch.histograms else bits(batch.v[place]))
                 for place, time in zip(range(low, high), t.tolist(), strict=True)
             ]
     return found
@@ -88,7 +88,7 @@ def content(h: Histogram) -> tuple[Any, ...]:
             at += length
         sides.append(tuple((i, n) for i, n in zip(indexes, buckets, strict=True) if n))
     gauge = h.counter_reset_hint == GAUGE
-    return h.integer, gauge, h.schema, h.count, h.sum, h.zero_count, tuple(h.custom_values), *sides
+    return h.integer, gauge, h.schema, h.count, bits(h.sum), h.zero_count, tuple(h.custom_values), *sides
 
 
 def wanted(series: dict[Labels, Sequence_]) -> dict[Labels, list[tuple[int, Any]]]:
@@ -159,7 +159,7 @@ def test_floats_and_histograms_of_one_series_are_late_together(tmp_path: Path) -
     want: list[tuple[int, Any]] = []
     for k in range(0, 90, 2):
         want.append((START + k * MINUTE, content(histogram({0: float(k)}, integer=k % 4 == 0))))
-        want.append((START + (k + 1) * MINUTE, float(k)))
+        want.append((START + (k + 1) * MINUTE, bits(float(k))))
     want.append((START + 100 * MINUTE, content(histogram({0: 100}))))
     assert read(database) == {labels: want}
     abandon(database)

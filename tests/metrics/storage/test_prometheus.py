@@ -14,8 +14,8 @@ from styr.metrics.model.histogram import Histogram
 from styr.metrics.model.labels import Labels, make
 from styr.metrics.model.samples import STALE_BITS
 from styr.metrics.storage.db import Database, close_directory
-from tests.metrics.storage.peer import prometheus
 from tests.metrics.storage.samples import START, StoppedClock, of_prometheus, opened, read, without_stale
+from tests.peers.prometheus import prometheus
 
 SPAN = 40 * 3_600_000
 

@@ -7,10 +7,6 @@ import contextlib
 import json
 import math
 import shutil
-import socket
-import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from random import Random
@@ -26,6 +22,7 @@ from styr.metrics.storage.block import ulid
 from styr.metrics.storage.block.backfill import create_blocks
 from styr.metrics.web.api import Api
 from tests.metrics.web.fakes import body_of
+from tests.peers.prometheus import Peer, beside, prometheus
 
 START = 1_700_000_000
 """Seconds; the data lasts an hour from here, a sample every 15 s."""
@@ -59,60 +56,6 @@ def make_block(folder: Path) -> None:
     create_blocks(folder, samples(), names, longest=8 * 3_600_000)
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-class Peer:
-    """A Prometheus on loopback."""
-
-    def __init__(self, port: int) -> None:
-        self.base = f"http://127.0.0.1:{port}"
-
-    def ask(self, name: str, pairs: Pairs, method: str = "GET") -> tuple[int, Any]:
-        body = urlencode(list(pairs)).encode()
-        url = f"{self.base}/api/v1/{name}" + (f"?{body.decode()}" if method == "GET" and body else "")
-        request = urllib.request.Request(url, body if method == "POST" else None, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                text, status = answer.read(), answer.status
-        except urllib.error.HTTPError as error:
-            text, status = error.read(), error.code
-        return status, json.loads(text or b"null")
-
-
-@contextlib.asynccontextmanager
-async def prometheus(folder: Path, *arguments: str, config: str = "") -> AsyncIterator[Peer]:
-    """One over the data directory `folder`, ready. The config may use PORT for its own port."""
-    port = free_port()
-    file = folder.with_suffix(".yml")
-    file.write_text(config.replace("PORT", str(port)) or "global: {}\n")
-    log = folder.with_suffix(".log").open("wb")
-    process = subprocess.Popen(
-        [
-            *("prometheus", f"--config.file={file}", f"--storage.tsdb.path={folder}"),
-            *(f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=50y", *arguments),
-        ],
-        stdout=log,
-        stderr=log,
-    )
-    try:
-        async with asyncio.timeout(60):
-            while True:
-                assert process.poll() is None, folder.with_suffix(".log").read_text()
-                with contextlib.suppress(OSError):
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=5)
-                    break
-                await asyncio.sleep(0.05)
-        yield Peer(port)
-    finally:
-        process.terminate()
-        process.wait(30)
-        log.close()
-
-
 @contextlib.asynccontextmanager
 async def ours(folder: Path) -> AsyncIterator[Api]:
     """This engine over the data directory `folder`."""
@@ -142,5 +85,5 @@ async def both(folder: Path, *arguments: str) -> AsyncIterator[tuple[Api, Peer]]
     """Each over a copy of the same block."""
     make_block(folder / "ours")
     shutil.copytree(folder / "ours", folder / "theirs")
-    async with ours(folder / "ours") as api, prometheus(folder / "theirs", *arguments) as peer:
+    async with ours(folder / "ours") as api, beside(prometheus(folder / "theirs", *arguments)) as peer:
         yield api, peer

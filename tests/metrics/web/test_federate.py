@@ -20,7 +20,8 @@ from styr.metrics.storage.block import ulid
 from styr.metrics.storage.block.backfill import create_blocks
 from styr.metrics.web.federate import page
 from tests.metrics.web.fakes import body_of
-from tests.metrics.web.peer import ours, prometheus
+from tests.metrics.web.peer import ours
+from tests.peers.prometheus import beside, prometheus
 
 VALUES = [
     1.0,
@@ -56,10 +57,10 @@ async def test_the_page_is_prometheus_own(tmp_path: Path) -> None:
     create_blocks(tmp_path / "ours", rows, ulid.names(SystemClock(), Random(1)))
     shutil.copytree(tmp_path / "ours", tmp_path / "theirs")
     query = [("match[]", '{__name__=~"a|b:c"}'), ("match[]", '{i="1"}'), ("match[]", "old"), ("match[]", "own")]
-    async with ours(tmp_path / "ours") as api, prometheus(tmp_path / "theirs") as peer:
+    async with ours(tmp_path / "ours") as api, beside(prometheus(tmp_path / "theirs")) as peer:
         response = await api(Request("GET", "/federate", query))
         mine = (await body_of(response)).decode()
-        with urllib.request.urlopen(f"{peer.base}/federate?{urlencode(query)}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{peer.url}/federate?{urlencode(query)}", timeout=30) as answer:
             theirs, content_type = answer.read().decode(), answer.headers["content-type"]
     assert response.headers["content-type"] == content_type
     assert mine.splitlines() == theirs.splitlines()

@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import socket
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from styr.kit.clock import SystemClock
-from styr.kit.http import HttpError, fetch
 from styr.metrics.model.errors import BadData
 from styr.metrics.model.labels import make
 from styr.metrics.rules.notify.alertmanager import Alertmanagers, Target
 from styr.metrics.rules.notify.targets import read_targets, relabel_configs
 from styr.metrics.rules.outgoing import Outgoing
 from tests.metrics.rules.notify.kit import EPOCH, Peer
+from tests.peers.prometheus import beside, free_port, running
 
 
 def outgoing(name: str, now: float = EPOCH, resolved: bool = False, **labels: str) -> Outgoing:
@@ -171,43 +169,35 @@ async def test_a_real_alertmanager_takes_them(tmp_path: Path) -> None:
             f"receivers: [{{name: r, webhook_configs: [{{url: '{hook.url}/'}}]}}]\n"
         )
         (tmp_path / "am.yml").write_text(config)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        process = subprocess.Popen(
-            [
-                *_command(),
-                f"--config.file={tmp_path / 'am.yml'}",
-                f"--storage.path={tmp_path / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--cluster.listen-address=",
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        port = free_port()
+        command = [
+            *_command(),
+            f"--config.file={tmp_path / 'am.yml'}",
+            f"--storage.path={tmp_path / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=",
+        ]
         clock = SystemClock()
         managers = Alertmanagers(clock, make({"cluster": "eu"}))
         try:
-            await _until(lambda: _get(port, "/-/ready"))
-            await managers.apply([Target(f"http://127.0.0.1:{port}")])
-            managers.send([outgoing("A", clock.time(), host="é"), outgoing("B", clock.time())])
-            await _until(lambda: _told(hook, 2))
-            managers.send([outgoing("A", clock.time(), resolved=True, host="é")])
-            await _until(lambda: _told(hook, 3))
-            assert (managers.counters[f"http://127.0.0.1:{port}"].sent, hook.requests[-1][2]["status"]) == (
-                3,
-                "resolved",
-            )
-            ours = {each["labels"]["alertname"]: each for _, _, sent in hook.requests for each in sent["alerts"]}
-            assert ours["A"]["labels"] == {"alertname": "A", "cluster": "eu", "host": "é"}
-            assert ours["B"]["generatorURL"] == "http://styr/graph?g0.expr=up"
-            left = json.loads((await fetch("GET", "127.0.0.1", port, "/api/v2/alerts", timeout=5.0)).body)
-            assert [each["labels"]["alertname"] for each in left] == ["B"]
-            _same_fingerprints(left)
+            async with beside(running(command, port, tmp_path / "log")) as real:
+                await managers.apply([Target(real.url)])
+                managers.send([outgoing("A", clock.time(), host="é"), outgoing("B", clock.time())])
+                await _until(lambda: _told(hook, 2))
+                managers.send([outgoing("A", clock.time(), resolved=True, host="é")])
+                await _until(lambda: _told(hook, 3))
+                assert (managers.counters[real.url].sent, hook.requests[-1][2]["status"]) == (
+                    3,
+                    "resolved",
+                )
+                ours = {each["labels"]["alertname"]: each for _, _, sent in hook.requests for each in sent["alerts"]}
+                assert ours["A"]["labels"] == {"alertname": "A", "cluster": "eu", "host": "é"}
+                assert ours["B"]["generatorURL"] == "http://styr/graph?g0.expr=up"
+                left = json.loads((await asyncio.to_thread(real.send, "GET", "/api/v2/alerts"))[1])
+                assert [each["labels"]["alertname"] for each in left] == ["B"]
+                _same_fingerprints(left)
         finally:
             await managers.close()
-            process.terminate()
-            process.wait(20)
 
 
 def _command() -> list[str]:
@@ -228,13 +218,6 @@ def _same_fingerprints(shown: list[dict[str, Any]]) -> None:
     from styr.metrics.rules.notify.alert import fingerprint
 
     assert [each["fingerprint"] for each in shown] == [fingerprint(make(each["labels"])) for each in shown]
-
-
-async def _get(port: int, path: str) -> bool:
-    try:
-        return (await fetch("GET", "127.0.0.1", port, path, timeout=2.0)).status == 200
-    except HttpError:
-        return False
 
 
 async def _told(hook: Peer, count: int) -> bool:

@@ -25,7 +25,7 @@ from tests.metrics.storage.block.support import (
     union,
     without,
 )
-from tests.metrics.storage.peer import Peer, prometheus
+from tests.peers.prometheus import Peer, prometheus
 
 pytestmark = pytest.mark.needs("prometheus")
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import random
-import re
 import struct
-import subprocess
-import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +14,7 @@ from styr.metrics.model.histogram import CUSTOM_BUCKETS, GAUGE, RESET, UNKNOWN, 
 from styr.metrics.model.labels import Labels
 from styr.metrics.storage.histograms.bitstream import float_of
 from styr.metrics.storage.histograms.layout import spans_of
+from tests.peers.prometheus import prometheus
 
 STALE = float_of(0x7FF0000000000002)
 BASE = 1_699_999_200_000
@@ -177,50 +173,11 @@ def write_request(series: dict[Labels, Sequence_]) -> bytes:
     return bytes(cramjam.snappy.compress_raw(request))
 
 
-@contextmanager
-def prometheus(directory: Path) -> Iterator[str]:
-    """A running server with an empty database in `directory/data`; gives its address."""
-    directory.mkdir(parents=True, exist_ok=True)
-    config = directory / "prometheus.yml"
-    config.write_text("global: {}\n")
-    command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={directory / 'data'}"]
-    command += ["--web.listen-address=127.0.0.1:0", "--web.enable-remote-write-receiver", "--web.enable-admin-api"]
-    log = directory / "log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        yield "http://" + _address(server, log)
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def _address(server: subprocess.Popen[bytes], log: Path) -> str:
-    """What the server says it listens on, once it is ready. Waits by watching its log."""
-    with log.open() as lines:
-        address = ""
-        while server.poll() is None:
-            line = lines.readline()
-            if match := re.search(r"Listening on.*address=(127\.0\.0\.1:\d+)", line):
-                address = match[1]
-            if "Server is ready" in line:
-                return address
-    raise AssertionError(log.read_text())
-
-
-def post(url: str, body: bytes = b"", **headers: str) -> bytes:
-    request = urllib.request.Request(url, body, headers, method="POST")
-    with urllib.request.urlopen(request, timeout=30) as reply:
-        found: bytes = reply.read()
-        return found
-
-
 def stored(directory: Path, series: dict[Labels, Sequence_]) -> Path:
     """Lets Prometheus store the series; returns the folder with the block that it made of them."""
-    with prometheus(directory) as url:
+    with prometheus(directory / "data", "--web.enable-remote-write-receiver", "--web.enable-admin-api") as peer:
         for k in range(max(map(len, series.values()))):
             row = {labels: samples[k : k + 1] for labels, samples in series.items() if k < len(samples)}
-            kind = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
-            post(url + "/api/v1/write", write_request(row), **kind, **{"X-Prometheus-Remote-Write-Version": "0.1.0"})
-        name = json.loads(post(url + "/api/v1/admin/tsdb/snapshot"))["data"]["name"]
+            peer.remote_write(write_request(row))
+        name = peer.ask("admin/tsdb/snapshot", method="POST")[1]["data"]["name"]
         return directory / "data" / "snapshots" / name
