@@ -18,6 +18,7 @@ from styr.metrics.kernels.bits import Int
 from styr.metrics.kernels.head import CHUNK_MAXT, CHUNK_MINT, LINK, WHERE
 from styr.metrics.kernels.jit import kernel
 from styr.metrics.kernels.xor import xor_count, xor_decode
+from styr.metrics.kernels.xor2 import xor2_decode
 
 Ints = NDArray[np.int64]
 Slots = NDArray[np.int32]
@@ -100,6 +101,8 @@ def count_samples(
             return c
         data = carray(pointer(bases[s]), (sizes[s],))
         counts[c] = xor_count(data, position[c])
+        if encoding[c] > 4:  # Histograms with start timestamps have flags in the two bits before.
+            counts[c] &= 0x3FFF
     return -1
 
 
@@ -168,8 +171,8 @@ def decode_series(
     t: Ints,
     v: Ints,
 ) -> Int:
-    """Decodes series `first .. last - 1`, whose chunks are `chunk_at[i]:chunk_at[i + 1]` (those that are no XOR chunks are
-    left out), to `t` and `v` (bits): series i gets `offsets[i - first]:offsets[i - first + 1]`, only times in start..end,
+    """Decodes series `first .. last - 1`, whose chunks are `chunk_at[i]:chunk_at[i + 1]` (those of histograms are left
+    out), to `t` and `v` (bits): series i gets `offsets[i - first]:offsets[i - first + 1]`, only times in start..end,
     sorted, each time once. Returns -1, or the first chunk that is corrupt."""
     to = np.int64(0)
     offsets[0] = 0
@@ -177,11 +180,14 @@ def decode_series(
     for i in range(first, last):
         begin = to
         for c in range(chunk_at[i], chunk_at[i + 1]):
-            if encoding[c] != 1 or mint[c] > end or maxt[c] < start:
+            if (encoding[c] != 1 and encoding[c] != 4) or mint[c] > end or maxt[c] < start:
                 continue
             s = segment[c]
             data = carray(pointer(bases[s]), (sizes[s],))
-            got = xor_decode(data, position[c], length[c], t, v, to)
+            if encoding[c] == 1:
+                got = xor_decode(data, position[c], length[c], t, v, to)
+            else:
+                got = xor2_decode(data, position[c], length[c], t, v, to)
             if got < 0:
                 return c
             behind = to + got

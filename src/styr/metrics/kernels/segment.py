@@ -1,7 +1,8 @@
 """Chunks in the segment files of a block: framing many into a buffer, finding and checking many in a map.
 
 Called by `storage.block` (chunkfile). An entry is: length of the data (uvarint), encoding (1 byte), data, CRC-32C of encoding
-and data (4 bytes, big endian). Never looks into a chunk, but for the number of samples, which every encoding has first (u16).
+and data (4 bytes, big endian). Never looks into a chunk, but for the number of samples, which every encoding has first (u16;
+its first two bits are flags in encodings 5 and 6).
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def frame(
         for k in range(size):
             out[at + 1 + k] = source[start + k]
         write_u32(out, at + 1 + size, np.int64(crc32c(out, at, at + 1 + size)))
-        samples[encoding[c]] += np.int64(source[start]) << 8 | np.int64(source[start + 1])
+        count = np.int64(source[start]) << 8 | np.int64(source[start + 1])
+        samples[encoding[c]] += count if encoding[c] < 5 else count & 0x3FFF
     return -1
 
 

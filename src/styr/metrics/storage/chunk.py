@@ -1,5 +1,5 @@
 """One chunk of any kind <-> its samples, as Python values. Called by `oo`, compaction and verification wherever samples of both
-kinds meet or are few; calls `kernels.xor` and `histograms`. Many chunks of floats go through kernels instead.
+kinds meet or are few; calls `kernels.xor`, `kernels.xor2` and `histograms`. Many chunks of floats go through kernels instead.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styr.metrics.kernels.xor import xor_decode, xor_encode
+from styr.metrics.kernels.xor2 import xor2_decode
 from styr.metrics.model.errors import Corrupt
 from styr.metrics.model.histogram import Histogram
 from styr.metrics.storage import histograms
-from styr.metrics.storage.chunkset import FLOAT_HISTOGRAM, HISTOGRAM, XOR
+from styr.metrics.storage.chunkset import FLOAT_HISTOGRAM, FLOATS, HISTOGRAM, XOR
+
+Ints = NDArray[np.int64]
 
 MOST_SAMPLES = 120
 """In a new chunk."""
@@ -29,15 +32,20 @@ Encoded = tuple[int, bytes, int, int]
 
 def decode(data: NDArray[np.uint8], encoding: int) -> list[Sample]:
     """All samples of a chunk. Raises Corrupt."""
-    if encoding in (HISTOGRAM, FLOAT_HISTOGRAM):
-        return list(zip(*histograms.decode(data.tobytes(), encoding), strict=True))
-    if encoding != XOR:
-        raise Corrupt(f"a chunk of encoding {encoding} can be copied, not decoded")
+    if encoding in FLOATS:
+        t, v = decode_floats(data, encoding)
+        return list(zip(t.tolist(), v.tolist(), strict=True))
+    return list(zip(*histograms.decode(data.tobytes(), encoding), strict=True))
+
+
+def decode_floats(data: NDArray[np.uint8], encoding: int) -> tuple[Ints, Ints]:
+    """Times and the values' bits. Raises Corrupt."""
     count = int(data[0]) << 8 | int(data[1])
     t, v = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    if xor_decode(data, 0, len(data), t, v, 0) < 0:
+    run = xor_decode if encoding == XOR else xor2_decode
+    if run(data, 0, len(data), t, v, 0) < 0:
         raise Corrupt("a chunk of floats cannot be decoded")
-    return list(zip(t.tolist(), v.tolist(), strict=True))
+    return t, v
 
 
 def encode(samples: Iterable[Sample]) -> list[Encoded]:

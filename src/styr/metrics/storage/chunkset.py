@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from styr.metrics.model.frame import LabelFrame
 
-XOR, HISTOGRAM, FLOAT_HISTOGRAM = 1, 2, 3
-"""Chunk encodings, numbered as in the files."""
+XOR, HISTOGRAM, FLOAT_HISTOGRAM, XOR2, HISTOGRAM_ST, FLOAT_HISTOGRAM_ST = 1, 2, 3, 4, 5, 6
+"""Chunk encodings, numbered as in the files. The last three can hold start timestamps; Prometheus writes them where it is told
+to, Styr only reads and copies them."""
+FLOATS = (XOR, XOR2)
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from styr.metrics.model.frame import LabelFrame, Symbols
 from styr.metrics.model.histogram import NOT_RESET, UNKNOWN, Histogram
 from styr.metrics.model.samples import Batch
 from styr.metrics.storage.block.merge import merge as without_deleted
-from styr.metrics.storage.chunkset import XOR, ChunkSet
+from styr.metrics.storage.chunkset import FLOATS, ChunkSet
 from styr.metrics.storage.histograms import decode
 
 Ints = NDArray[np.int64]
@@ -102,7 +102,7 @@ class ChunkSelection:
     def __init__(self, sets: Sequence[ChunkSet], start: int, end: int) -> None:
         self._chunks = merged([without_deleted([each]) if each.deleted else each for each in sets])
         self._start, self._end = start, end
-        self._histograms = bool((self._chunks.encoding != XOR).any())
+        self._histograms = not np.isin(self._chunks.encoding, FLOATS).all()
         segments = self._chunks.segments
         self._bases = np.array([segment.ctypes.data for segment in segments], np.int64)
         self._sizes = np.array([len(segment) for segment in segments], np.int64)
@@ -154,7 +154,7 @@ class ChunkSelection:
     def _with_histograms(self, floats: Batch, first: int, last: int) -> Batch:
         c = self._chunks
         low, high = int(c.offsets[first]), int(c.offsets[last])
-        which = np.flatnonzero(c.encoding[low:high] != XOR) + low
+        which = np.flatnonzero(~np.isin(c.encoding[low:high], FLOATS)) + low
         if not len(which):
             return floats
         series = np.searchsorted(c.offsets, which, "right") - 1

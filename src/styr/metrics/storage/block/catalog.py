@@ -16,6 +16,9 @@ from styr.metrics.storage.block.meta import Meta
 from styr.metrics.storage.block.writer import CREATING
 
 DELETING = ".tmp-for-deletion"
+SNAPSHOT = "chunk_snapshot."
+"""Folders in which Prometheus, told to, leaves its head at a stop. They say again what is in wal/ and chunks_head/, up to a
+place in wal/; to a log that has gone on elsewhere they do not belong any more, and Prometheus would not see that."""
 
 
 @dataclass(slots=True)
@@ -27,12 +30,13 @@ class Loaded:
 
 
 def clean(root: Path) -> list[str]:
-    """Removes what crashes left behind: blocks half written or half removed. Returns their names. Raises StorageError."""
+    """Removes what crashes left behind, blocks half written or half removed, and snapshots of another head. Returns their
+    names. Raises StorageError."""
     gone = []
     with files.reported(f"clean up {root}"):
         for path in sorted(root.iterdir()) if root.is_dir() else []:
             name = path.name.removesuffix(CREATING).removesuffix(DELETING)
-            if name != path.name and ulid.is_ulid(name):
+            if (name != path.name and ulid.is_ulid(name)) or name.startswith(SNAPSHOT):
                 files.remove_tree(path)
                 gone.append(path.name)
     return gone

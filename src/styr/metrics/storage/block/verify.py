@@ -11,13 +11,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from styr.metrics.kernels.xor import xor_decode
 from styr.metrics.model.errors import Corrupt
 from styr.metrics.model.frame import LabelFrame
 from styr.metrics.storage.block.block import Block
 from styr.metrics.storage.block.index import Found
-from styr.metrics.storage.chunk import decode as decode_chunk
-from styr.metrics.storage.chunkset import XOR
+from styr.metrics.storage.chunk import decode, decode_floats
+from styr.metrics.storage.chunkset import FLOATS
 
 
 def verify(block: Block) -> None:
@@ -79,12 +78,9 @@ def _check_times(block: Block, found: Found) -> None:
 
 
 def _times(data: NDArray[np.uint8], encoding: int) -> NDArray[np.int64]:
-    if encoding != XOR:
-        return np.array([t for t, _ in decode_chunk(data, encoding)], np.int64)
-    t, v = (np.zeros(int(data[0]) << 8 | int(data[1]), np.int64) for _ in range(2))
-    if xor_decode(data, 0, len(data), t, v, 0) < 0:
-        raise Corrupt("a chunk of floats cannot be decoded")
-    return t
+    if encoding in FLOATS:
+        return decode_floats(data, encoding)[0]
+    return np.array([t for t, _ in decode(data, encoding)], np.int64)
 
 
 def _check_samples(block: Block) -> None:

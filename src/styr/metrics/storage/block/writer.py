@@ -18,13 +18,10 @@ from styr.metrics.storage.block.chunkfile import SEGMENT_SIZE, write_chunks
 from styr.metrics.storage.block.index import FILE as INDEX
 from styr.metrics.storage.block.indexwriter import write_index
 from styr.metrics.storage.block.meta import Meta, Stats
-from styr.metrics.storage.chunkset import ChunkSet
+from styr.metrics.storage.chunkset import FLOATS, ChunkSet
 
 CREATING = ".tmp-for-creation"
 CHUNKS = "chunks"
-
-FLOATS = (1, 4)
-"""Encodings whose samples are floats (XOR, XOR2); all others hold histograms."""
 
 
 def write_block(root: Path, chunks: ChunkSet, new: Meta, segment_size: int = SEGMENT_SIZE) -> Meta | None:

@@ -139,6 +139,17 @@ class Reader:
     def uvarint(self) -> int:
         return self.read(self._width())
 
+    def go_varint(self) -> int:
+        """A signed one in bytes of 7 bits, as encoding/binary writes it; the bytes begin at any bit."""
+        raw = shift = 0
+        while shift < 70:
+            byte = self.read(8)
+            raw |= (byte & 127) << shift
+            if byte < 128:
+                return raw >> 1 if not raw & 1 else ~(raw >> 1)
+            shift += 7
+        raise Corrupt("a chunk of histograms has a number of more than 64 bits")
+
     def xor(self, before: int, window: Window) -> tuple[int, Window]:
         """(bits of the value, window for the next)."""
         if not self.read(1):

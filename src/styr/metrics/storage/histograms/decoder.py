@@ -1,11 +1,12 @@
-"""Chunks of histograms -> histograms. Called by whatever reads chunks; pure."""
+"""Chunks of histograms -> histograms. Called by whatever reads chunks; pure. Start timestamps (encodings 5 and 6) are passed
+over."""
 
 from __future__ import annotations
 
 from styr.metrics.model.errors import Corrupt
 from styr.metrics.model.histogram import GAUGE, NOT_RESET, UNKNOWN, Histogram
 from styr.metrics.model.samples import STALE_BITS
-from styr.metrics.storage.chunkset import FLOAT_HISTOGRAM, HISTOGRAM
+from styr.metrics.storage.chunkset import FLOAT_HISTOGRAM, FLOAT_HISTOGRAM_ST, HISTOGRAM, HISTOGRAM_ST
 from styr.metrics.storage.histograms import layout as layouts
 from styr.metrics.storage.histograms.bitstream import Reader, Window, bits_of, float_of, signed
 from styr.metrics.storage.histograms.layout import Layout
@@ -15,31 +16,43 @@ HEADER = 3
 FLAGS = 0xC0
 GAUGE_FLAG = 0xC0
 
-_NAMES = {4: "XOR2", 5: "histograms with start timestamps", 6: "float histograms with start timestamps"}
 _MASK = (1 << 64) - 1
 
 
 def decode(data: bytes, encoding: int) -> tuple[list[int], list[Histogram]]:
     """Times and histograms of a chunk. The hint of the first is UNKNOWN unless it is a gauge: whether the chunk before is there
     is not known. Raises Corrupt, also for an encoding that cannot be read."""
-    if encoding not in (HISTOGRAM, FLOAT_HISTOGRAM):
-        raise Corrupt(f"chunks of encoding {encoding} ({_NAMES.get(encoding, 'unknown')}) cannot be read as histograms")
+    if encoding not in (HISTOGRAM, FLOAT_HISTOGRAM, HISTOGRAM_ST, FLOAT_HISTOGRAM_ST):
+        raise Corrupt(f"chunks of encoding {encoding} cannot be read as histograms")
     if len(data) < HEADER:
         raise Corrupt("a chunk of histograms is at least 3 bytes long")
-    count = int.from_bytes(data[:2], "big")
+    count, flags, starts = int.from_bytes(data[:2], "big"), data[2], 0
+    if encoding in (HISTOGRAM_ST, FLOAT_HISTOGRAM_ST):
+        count, flags, starts = count & 0x3FFF, data[0], data[2]
     if not count:
         return [], []
     bits = Reader(data[HEADER:])
     layout = layouts.read(bits)
-    state = _Integers(bits, layout) if encoding == HISTOGRAM else _Floats(bits, layout)
-    gauge = data[2] & FLAGS == GAUGE_FLAG
+    state = _Integers(bits, layout) if encoding in (HISTOGRAM, HISTOGRAM_ST) else _Floats(bits, layout)
+    gauge = flags & FLAGS == GAUGE_FLAG
     times, found = [], []
     for number in range(count):
         if number:
             state.next(bits)
+        _skip_start(bits, number, starts)
         times.append(state.t)
         found.append(state.histogram(GAUGE if gauge else NOT_RESET if number else UNKNOWN))
     return times, found
+
+
+def _skip_start(bits: Reader, number: int, starts: int) -> None:
+    """Passes over the start timestamp of a sample. Bit 7 of `starts` says that the first one has one, the rest from which
+    sample on each has (0: none)."""
+    if number == 0:
+        if starts & 0x80:
+            bits.go_varint()
+    elif starts & 0x7F and number >= starts & 0x7F:
+        bits.varint()
 
 
 class _Integers:
