@@ -247,6 +247,23 @@ async def test_mail() -> None:
         assert html_part.startswith("<!doctype html>")
 
 
+async def test_what_an_alert_carries_is_no_markup() -> None:
+    evil = '"><script>alert(1)</script>'
+    labels = (("alertname", evil), ("x", "<b>"))
+    hostile = Alert(labels, (("summary", evil), ("url", "javascript:x")), EPOCH * 1000, 1 << 62, EPOCH * 1000, evil)
+    message = Message(evil, "k", labels, (hostile,), "javascript:alert(1)//", NOW)
+    html = '{{ template "email.default.html" . }}<a href="{{ .CommonAnnotations.url }}" title={{ .Receiver }}>{{ .Status }}'
+    async with Smtp() as smtp:
+        await mail(smtp.port, html=html).notify(message, Texts(), 5)
+    text, shown = (part.get_payload(decode=True).decode() for part in smtp.mails[0].get_payload())  # type: ignore[union-attr]
+    assert evil in text
+    assert "<script" not in shown
+    assert "<b>" not in shown
+    assert '<a href="#ZgotmplZ/#/alerts?receiver=%22%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E">' in shown
+    escaped = "&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"
+    assert shown.rstrip().endswith(f'<a href="#ZgotmplZ" title={escaped}>firing')
+
+
 async def test_mail_headers_cannot_be_injected() -> None:
     async with Smtp() as smtp:
         evil = Alert((("alertname", "A\r\nBcc: evil@x.org"),), (), EPOCH * 1000, 1 << 62, EPOCH * 1000)

@@ -20,11 +20,12 @@ from styr.metrics.rules.status import NEVER, moment
 from styr.metrics.rules.templates.builtins import BUILTINS
 from styr.metrics.rules.templates.execute import Executor
 from styr.metrics.rules.templates.functions import compile_pattern, humanize_duration, replace_all, title
+from styr.metrics.rules.templates.markup import Markup
 from styr.metrics.rules.templates.nodes import Template
 from styr.metrics.rules.templates.parser import Parser, TemplateError
 from styr.metrics.rules.templates.printing import bounded
 from styr.metrics.rules.templates.times import Duration, Time
-from styr.metrics.rules.templates.values import ANY, CallFailed, Function, GoList, GoMap, Html, Struct
+from styr.metrics.rules.templates.values import ANY, CallFailed, Function, GoList, GoMap, Html, Struct, Url
 
 DEFAULTS = """\
 {{ define "__subject" }}[{{ .Status | toUpper }}{{ if eq .Status "firing" }}:{{ len .Alerts.Firing }}{{ end }}] \
@@ -254,7 +255,7 @@ _PURE = {
     "join": Function(lambda separator, strings: bounded(separator.join(strings)), ("string", "[]string")),
     "match": Function(lambda pattern, text: compile_pattern(pattern).search(text) is not None, ("string", "string")),
     "safeHtml": Function(Html, ("string",)),
-    "safeUrl": Function(Html, ("string",)),
+    "safeUrl": Function(Url, ("string",)),
     "urlUnescape": Function(unquote_plus, ("string",)),
     "reReplaceAll": Function(replace_all, ("string", "string", "string")),
     "stringSlice": Function(lambda *strings: _strings(strings), (), "string"),
@@ -268,6 +269,11 @@ _PURE = {
     "append": Function(lambda items, *more: GoList([*items, *more]), ("[]interface {}",), ANY),
     "dict": Function(_dict, (), ANY),
 }
+_ESCAPERS = {
+    "html": Function(lambda *values: Html(BUILTINS["html"].call(*values)), (), ANY),
+    "urlquery": Function(lambda *values: Url(BUILTINS["urlquery"].call(*values)), (), ANY),
+}
+"""In HTML: what they made is not escaped again."""
 _KNOWN = BUILTINS.keys() | _functions(0).keys()
 
 
@@ -289,8 +295,8 @@ class Texts:
         if "{{" in text:
             Parser("", text, _KNOWN).parse()
 
-    def expand(self, text: str, message: Message) -> str:
-        """Raises TemplateError."""
+    def expand(self, text: str, message: Message, *, html: bool = False) -> str:
+        """With `html`, what a message carries is escaped for the place where it is shown. Raises TemplateError."""
         if "{{" not in text:
             return text
         own = Parser("", text, _KNOWN).parse()
@@ -298,7 +304,10 @@ class Texts:
             if each not in own.bodies:
                 own.bodies[each] = body
                 own.sources[each] = self._base.sources.get(each, self._base)
-        return Executor(own, _functions(message.now)).run(message.data())
+        calls = _functions(message.now)
+        if html:
+            return Executor(own, {**calls, **_ESCAPERS}, markup=Markup()).run(message.data())
+        return Executor(own, calls).run(message.data())
 
 
 __all__ = ["Message", "TemplateError", "Texts", "common"]

@@ -9,6 +9,7 @@ from typing import Any
 from styr.metrics.model.labels import quote
 from styr.metrics.rules.templates.builtins import BUILTINS
 from styr.metrics.rules.templates.fields import Unknown, lookup
+from styr.metrics.rules.templates.markup import Markup
 from styr.metrics.rules.templates.nodes import (
     Action,
     Body,
@@ -60,14 +61,21 @@ class _Leave(Exception):
 
 
 class Executor:
-    """One expansion. `functions` are added to Go's own and win over them."""
+    """One expansion. `functions` are added to Go's own and win over them. With `markup`, values are escaped for HTML."""
 
-    def __init__(self, template: Template, functions: Mapping[str, Function], steps: int = MOST_STEPS) -> None:
+    def __init__(
+        self,
+        template: Template,
+        functions: Mapping[str, Function],
+        steps: int = MOST_STEPS,
+        markup: Markup | None = None,
+    ) -> None:
         self._template, self._functions = template, functions
         self._name = template.name
         self._out: list[str] = []
         self._size = 0
         self._steps = steps
+        self._markup = markup
         self._depth = 0
         self._node: Node | None = None
         self._variables: list[tuple[str, Any]] = []
@@ -120,11 +128,14 @@ class Executor:
         match node:
             case Text():
                 self._write(node.text)
+                if self._markup is not None:
+                    self._markup.text(node.text)
             case Action():
                 value = self._pipe(dot, node.pipe)
                 if not node.pipe.declared:
                     self._node = node
-                    self._write("<no value>" if value is None else plain(_indirect(value)))
+                    shown = "<no value>" if value is None else plain(_indirect(value))
+                    self._write(shown if self._markup is None else self._markup.value(value, shown))
             case Body():
                 for each in node.nodes:
                     self._walk(dot, each)

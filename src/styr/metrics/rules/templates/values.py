@@ -5,7 +5,7 @@ string, bool, int, float64, complex128, nil     str, bool, int, float, complex, 
 map[string]T              GoMap, which knows what a missing key gives
 []T                       GoList
 struct, *struct           Struct
-template.HTML             Html
+template.HTML, template.URL     Html, Url
 *time.Time, time.Duration `times.Time`, `times.Duration`, which are Structs by their methods
 *histogram.FloatHistogram model.histogram.Histogram
 """
@@ -86,6 +86,12 @@ class Html(str):
     __slots__ = ()
 
 
+class Url(str):
+    """template.URL: the same for addresses."""
+
+    __slots__ = ()
+
+
 _PLAIN: Mapping[type, str] = {bool: "bool", int: "int", float: "float64", complex: "complex128", str: "string"}
 
 
@@ -98,8 +104,8 @@ def type_name(value: Any) -> str:
         return ("*" if value.pointer else "") + value.type
     if isinstance(value, (GoMap, GoList)):
         return value.type
-    if isinstance(value, Html):
-        return "template.HTML"
+    if isinstance(value, (Html, Url)):
+        return "template.HTML" if isinstance(value, Html) else "template.URL"
     if isinstance(value, Histogram):
         return "*histogram.FloatHistogram"
     return "<nil>" if value is None else type(value).__name__

@@ -30,10 +30,10 @@ class Expander:
     message: Message
     texts: Texts
 
-    def __call__(self, text: str, most: int = 0) -> str:
-        """With `most`, longer texts are cut and end in an ellipsis."""
+    def __call__(self, text: str, most: int = 0, *, html: bool = False) -> str:
+        """With `most`, longer texts are cut and end in an ellipsis. With `html`, what alerts carry is escaped."""
         try:
-            out = self.texts.expand(text, self.message)
+            out = self.texts.expand(text, self.message, html=html)
         except TemplateError as error:
             raise NotSent(f"expanding a template failed: {error}", again=False) from None
         return out if not most or len(out) <= most else out[: most - 1] + "…"

@@ -70,7 +70,7 @@ class Mail:
             mail["Message-ID"] = f"<{digest.hexdigest()[:32]}@{self.server.hello}>"
             mail.set_content(expand(self.text))
             if self.html:
-                mail.add_alternative(expand(self.html), subtype="html")
+                mail.add_alternative(expand(self.html, html=True), subtype="html")
         except (MessageError, ValueError, IndexError) as error:
             raise NotSent(f"the mail cannot be composed: {error}", again=False) from None
         return mail
