@@ -14,12 +14,12 @@ from styr.kit.clock import Clock
 from styr.kit.metrics import CollectorRegistry
 from styr.metrics.model.labels import Labels, make
 from styr.metrics.rules.notify import config as notify
-from styr.metrics.rules.notify.alertmanager import Alertmanagers, Relabel
+from styr.metrics.rules.notify.alertmanager import Alertmanagers
 from styr.metrics.rules.notify.api import Api
 from styr.metrics.rules.notify.metrics import register_alertmanagers, register_notifier
 from styr.metrics.rules.notify.notifier import Notifier
 from styr.metrics.rules.notify.targets import read_targets, relabel_configs
-from styr.metrics.rules.outgoing import Outgoing
+from styr.metrics.rules.outgoing import Outgoing, Relabel, labelled
 from styr.metrics.scrape.config import parse_rules
 from styr.metrics.scrape.fields import Fields
 from styr.metrics.scrape.relabel import relabel
@@ -52,7 +52,8 @@ class Notifying:
         external_url: str,
     ) -> None:
         self._targets = read_targets(alerting)
-        self._alertmanagers = Alertmanagers(clock, external_labels, relabelling(alerting))
+        self._external, self._relabel = external_labels, relabelling(alerting)
+        self._alertmanagers = Alertmanagers(clock)
         self._notifier: Notifier | None = None
         if file is not None:
             found = notify.parse(file.read_text(encoding="utf-8"), file.parent)
@@ -75,15 +76,16 @@ class Notifying:
             register_notifier(registry, self._notifier)
 
     def send(self, alerts: Sequence[Outgoing]) -> None:
-        """Queues; never waits."""
+        """Queues; never waits. Both get the same: with the labels of the server, and relabelled."""
+        alerts = labelled(alerts, self._external, self._relabel)
         self._alertmanagers.send(alerts)
-        if self._notifier is not None:
+        if self._notifier is not None and alerts:
             self._notifier.send(alerts)
 
     async def apply(self, alerting: Mapping[str, Any]) -> None:
         """Other Alertmanagers. Raises BadData, and those there are stay."""
         targets, relabel = read_targets(alerting), relabelling(alerting)
-        self._targets, self._alertmanagers.relabel = targets, relabel
+        self._targets, self._relabel = targets, relabel
         await self._alertmanagers.apply(targets)
 
     async def start(self) -> None:

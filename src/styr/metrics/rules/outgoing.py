@@ -1,12 +1,12 @@
-"""An alert on its way out: what Alertmanager's API v2 and the embedded notifier are handed. Called by `evaluation`.
-Pure."""
+"""An alert on its way out: what Alertmanager's API v2 and the embedded notifier are handed. Called by `evaluation` and by
+`notifying`. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from styr.metrics.model.labels import Labels
+from styr.metrics.model.labels import Labels, make
 from styr.metrics.rules.alerting import Alert
 from styr.metrics.rules.links import table_link
 
@@ -25,6 +25,21 @@ class Outgoing:
 
 Send = Callable[[Sequence[Outgoing]], None]
 """Takes alerts over without waiting: queues, and counts what it must drop."""
+
+Relabel = Callable[[Labels], Labels | None]
+"""Changes the labels of an alert, or drops it (None). `notifying` binds it to the relabelling that scraping uses."""
+
+
+def labelled(alerts: Sequence[Outgoing], external: Labels, relabel: Relabel | None) -> list[Outgoing]:
+    """With the server's labels where an alert has none of that name, then relabelled; without those that are dropped."""
+    found = []
+    for alert in alerts:
+        labels: Labels | None = make({**dict(external), **dict(alert.labels)})
+        if relabel is not None and labels is not None:
+            labels = relabel(labels)
+        if labels:
+            found.append(replace(alert, labels=labels))
+    return found
 
 
 def outgoing(alerts: Sequence[Alert], expr: str, external_url: str) -> list[Outgoing]:

@@ -12,10 +12,10 @@ import pytest
 
 from styr.kit.clock import SystemClock
 from styr.metrics.model.errors import BadData
-from styr.metrics.model.labels import make
+from styr.metrics.model.labels import Labels, make
 from styr.metrics.rules.notify.alertmanager import Alertmanagers, Target
 from styr.metrics.rules.notify.targets import read_targets, relabel_configs
-from styr.metrics.rules.outgoing import Outgoing
+from styr.metrics.rules.outgoing import Outgoing, labelled
 from tests.metrics.rules.notify.kit import EPOCH, Peer
 from tests.peers.prometheus import beside, free_port, running
 
@@ -37,9 +37,9 @@ class Quick(SystemClock):
 
 async def test_what_is_sent() -> None:
     async with Peer() as peer:
-        managers = Alertmanagers(Quick(), make({"cluster": "eu", "job": "external"}))
+        managers = Alertmanagers(Quick())
         await managers.apply([Target(f"{peer.url}/am/")])
-        managers.send([outgoing("A", job="own")])
+        managers.send(labelled([outgoing("A", job="own")], make({"cluster": "eu", "job": "external"}), None))
         await managers.close()
         line, headers, sent = peer.requests[0]
         assert line == "POST /am/api/v2/alerts HTTP/1.1"
@@ -96,17 +96,13 @@ async def test_a_full_queue_drops_the_oldest() -> None:
         assert managers.counters[peer.url].dropped == 23
 
 
-async def test_relabelling_changes_and_drops() -> None:
-    async with Peer() as peer:
-        managers = Alertmanagers(
-            Quick(),
-            relabel=lambda labels: None if dict(labels)["alertname"] == "B" else make({**dict(labels), "new": "1"}),
-        )
-        await managers.apply([Target(peer.url)])
-        managers.send([outgoing("A"), outgoing("B")])
-        managers.send([outgoing("B")])
-        await managers.close()
-        assert [[a["labels"] for a in sent] for _, _, sent in peer.requests] == [[{"alertname": "A", "new": "1"}]]
+def test_labels_of_the_server_and_relabelling() -> None:
+    def relabel(labels: Labels) -> Labels | None:
+        return None if dict(labels)["alertname"] == "B" else make({**dict(labels), "new": "1"})
+
+    found = labelled([outgoing("A", job="own"), outgoing("B")], make({"job": "x", "site": "eu"}), relabel)
+    assert [dict(a.labels) for a in found] == [{"alertname": "A", "job": "own", "site": "eu", "new": "1"}]
+    assert labelled([outgoing("A")], (), lambda labels: ()) == []
 
 
 async def test_targets_that_stay_keep_their_queue() -> None:
@@ -178,13 +174,15 @@ async def test_a_real_alertmanager_takes_them(tmp_path: Path) -> None:
             "--cluster.listen-address=",
         ]
         clock = SystemClock()
-        managers = Alertmanagers(clock, make({"cluster": "eu"}))
+        managers, external = Alertmanagers(clock), make({"cluster": "eu"})
         try:
             async with beside(running(command, port, tmp_path / "log")) as real:
                 await managers.apply([Target(real.url)])
-                managers.send([outgoing("A", clock.time(), host="é"), outgoing("B", clock.time())])
+                managers.send(
+                    labelled([outgoing("A", clock.time(), host="é"), outgoing("B", clock.time())], external, None)
+                )
                 await _until(lambda: _told(hook, 2))
-                managers.send([outgoing("A", clock.time(), resolved=True, host="é")])
+                managers.send(labelled([outgoing("A", clock.time(), resolved=True, host="é")], external, None))
                 await _until(lambda: _told(hook, 3))
                 assert (managers.counters[real.url].sent, hook.requests[-1][2]["status"]) == (
                     3,

@@ -1,5 +1,5 @@
-"""Alerts to real Alertmanagers: API v2, batches, a bounded queue for each. Called by `process`, which hands `send` to the
-rules.
+"""Alerts to real Alertmanagers: API v2, batches, a bounded queue for each. Called by `notifying`, which the rules hand their
+alerts to.
 
 All Alertmanagers get all alerts. What a queue cannot hold is dropped, oldest first, and counted: alerts come again with the
 next resend, which is also why a batch that cannot be delivered is given up after its retries.
@@ -12,13 +12,12 @@ import json
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from styr.kit.clock import Clock
 from styr.kit.log import Log
 from styr.kit.tasks import Tasks
-from styr.metrics.model.labels import Labels, make
 from styr.metrics.rules.notify.post import Access, NotSent, check, post
 from styr.metrics.rules.outgoing import Outgoing
 from styr.metrics.rules.status import moment
@@ -28,9 +27,6 @@ MOST_BATCH = 256
 MOST_QUEUE = 10_000
 TRIES = 3
 FIRST_PAUSE = 0.5
-
-Relabel = Callable[[Labels], Labels | None]
-"""Changes the labels of an alert, or drops it (None). `process` binds it to the relabelling that scraping uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +78,6 @@ class Alertmanagers:
     """`apply` the targets whenever they change; `send` from the rules; `close` gives what is queued a last chance."""
 
     clock: Clock
-    external_labels: Labels = ()
-    relabel: Relabel | None = None
     most_queue: int = MOST_QUEUE
     jitter: Callable[[], float] = random.random
     _queues: dict[Target, _Queue] = field(default_factory=dict)
@@ -109,14 +103,8 @@ class Alertmanagers:
                 self._tasks.spawn(self._deliver(queue), name=_name(target))
 
     def send(self, alerts: Sequence[Outgoing]) -> None:
-        kept = [labelled for alert in alerts if (labelled := self._labelled(alert)) is not None]
-        for queue in self._queues.values() if kept else ():
-            queue.add(kept, self.most_queue)
-
-    def _labelled(self, alert: Outgoing) -> Outgoing | None:
-        labels = make({**dict(self.external_labels), **dict(alert.labels)})
-        relabelled = self.relabel(labels) if self.relabel is not None else labels
-        return None if not relabelled else replace(alert, labels=relabelled)
+        for queue in self._queues.values() if alerts else ():
+            queue.add(alerts, self.most_queue)
 
     async def close(self, grace: float = 5.0) -> None:
         limit = asyncio.ensure_future(self.clock.sleep(grace))
