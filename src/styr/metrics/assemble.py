@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -53,8 +54,6 @@ log = Log("styr.metrics.process")
 MAINTENANCE = 60.0
 """Seconds between rounds of compaction, retention and checkpoints."""
 RULE_THREADS = 4
-WATCH_AGAIN = 5.0
-"""Seconds before Kubernetes is asked again."""
 WITHOUT_OBJECTS = 20.0
 """Seconds that rules of files wait for those of Kubernetes at the start: only the first list restores what was pending."""
 
@@ -71,6 +70,18 @@ class Rules:
 
     def alertmanagers(self) -> tuple[Sequence[str], Sequence[str]]:
         return self._notifying.urls, []
+
+
+def kept(options: Options, config: Config) -> Options:
+    """With the retention of the configuration, if it has one: it wins, as in Prometheus."""
+    if config.retention is None:
+        return options
+    return replace(options, retention=config.retention[0], retention_size=config.retention[1])
+
+
+def window(options: Options, config: Config) -> int:
+    """How late a sample may be, ms."""
+    return options.out_of_order_window or config.out_of_order_window
 
 
 def read_config(options: Options) -> Config:
@@ -111,6 +122,8 @@ class Engine:
         )
         self.promql = promql.Engine(database.querier, settings, clock=clock.monotonic)
         self._threads = ThreadPoolExecutor(RULE_THREADS, thread_name_prefix="rules")
+        self._writes = WriteReceiver(database.appender, clock, random)
+        self._otlp = OtlpReceiver(database.appender, clock, config.otlp)
         url = options.external_url or f"http://{options.host}:{options.port}"
         self.notifying = Notifying(
             config.alerting, options.notify, clock, options.data_dir, config.external_labels, url
@@ -134,6 +147,8 @@ class Engine:
         self._from_files: Sequence[Group] = config.groups
         self._from_objects: Sequence[Group] = ()
         self._know_objects = asyncio.Event()
+        self._defaults_changed = asyncio.Event()
+        self._reloading = asyncio.Lock()
 
     def install(self, api: Api) -> None:
         """The API answers from now on."""
@@ -142,20 +157,24 @@ class Engine:
         parts.appender, parts.admin = database.appender, DatabaseAdmin(database, self._clock, self._random)
         parts.rules, parts.targets = Rules(self.rules, self.notifying), self.targets
         api.alertmanager = self.notifying.api
-        if self.config.query_log and self.options.query_log is None:
-            api.log.open(self.options.data_dir / self.config.query_log)
-        api.reload = self.reload
-        status = self._status = parts.status
-        status.external_labels = dict(self.config.external_labels)
-        status.config_loaded, status.config = self._clock.time(), lambda: self.config.text
+        self._api, api.reload = api, self.reload
+        parts.status.config = lambda: self.config.text
+        self._publish()
         selfmetrics.register(parts.registry, database, self.rules, self.pool.counters)
         self.notifying.register(parts.registry)
-        api.receivers = Receivers(
-            WriteReceiver(database.appender, self._clock, self._random),
-            OtlpReceiver(database.appender, self._clock, self.config.otlp),
-            RemoteRead(status.external_labels),
-        )
         parts.querier = database.querier()
+
+    def _publish(self) -> None:
+        """What the API shows of the configuration, and does by it."""
+        api, config, status = self._api, self.config, self._api.parts.status
+        status.external_labels = dict(config.external_labels)
+        status.retention = kept(self.options, config).kept()
+        status.config_ok, status.config_loaded = True, self._clock.time()
+        if self.options.query_log is None and config.query_log:
+            api.log.open(self.options.data_dir / config.query_log)
+        elif self.options.query_log is None:
+            api.log.close_file()
+        api.receivers = Receivers(self._writes, self._otlp, RemoteRead(status.external_labels))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -177,20 +196,36 @@ class Engine:
         await self.rules.apply([*self._from_files, *self._from_objects])
 
     async def reload(self) -> None:
-        """Reads the configuration again: jobs, rules and Alertmanagers change by difference; labels of the whole server, OTLP
-        and storage keep what they started with. Raises BadData or OSError, and everything goes on as it was."""
-        status = self._status
-        try:
-            config = await asyncio.to_thread(read_config, self.options)
-            await self.notifying.apply(config.alerting)
-        except Exception:
-            status.config_ok = False
-            raise
-        self.config, self._from_files = config, config.groups
-        self.jobs.replace(config.jobs)
-        await self.rules.apply([*self._from_files, *self._from_objects])
-        status.config_ok, status.config_loaded = True, self._clock.time()
+        """Reads the configuration again, and the notifier's: what Prometheus' reload changes, changes, jobs, rules and
+        Alertmanagers by difference; but the out-of-order window stays. Raises BadData or OSError, and everything goes on as it
+        was."""
+        async with self._reloading:
+            try:
+                config = await asyncio.to_thread(read_config, self.options)
+                await self.notifying.apply(config.alerting, config.external_labels)
+            except Exception:
+                self._api.parts.status.config_ok = False
+                raise
+            self._take(config)
+            await self.rules.apply([*self._from_files, *self._from_objects])
         log.info("the configuration is read again", jobs=len(config.jobs), groups=len(config.groups))
+
+    def _take(self, config: Config) -> None:
+        before, self.config, self._from_files = self.config, config, config.groups
+        if (late := window(self.options, config)) != self.database.settings.head.out_of_order_window:
+            log.warning("another out-of-order window is honoured from the next start on", milliseconds=late)
+        if config.otlp != before.otlp:
+            self._otlp = OtlpReceiver(self.database.appender, self._clock, config.otlp)
+        if (config.defaults, config.interval) != (before.defaults, before.interval):
+            self._defaults_changed.set()
+        limits = kept(self.options, config)
+        self.database.settings = replace(
+            self.database.settings, retention=limits.retention, retention_size=limits.retention_size
+        )
+        self.promql.settings = replace(self.promql.settings, evaluation_interval=config.interval)
+        self.rules.engine.external_labels = config.external_labels
+        self._publish()
+        self.jobs.replace(config.jobs)
 
     async def _maintain(self) -> None:
         while True:
@@ -209,31 +244,26 @@ class Engine:
                 )
 
     async def _watch(self, kubeconfig: Path) -> None:
-        """Jobs, targets and rules that a Kubernetes API has. What goes wrong is logged and tried again: what is known goes
-        on."""
+        """Jobs, targets and rules that a Kubernetes API has."""
         from styr.client.client import Client
-        from styr.client.transport import HttpsTransport
-        from styr.metrics.cluster import Cluster
+        from styr.metrics.cluster import Cluster, watch
 
-        while True:
-            try:
-                transport = HttpsTransport.from_kubeconfig(kubeconfig)
-                cluster = Cluster(
-                    Client(transport, user_agent="styr-metrics"),
-                    self._clock,
-                    self._random,
-                    apply_jobs=self.jobs.apply_objects,
-                    apply_rules=self.apply_objects,
-                    parse=self.promql.parse,
-                    defaults=self.config.defaults,
-                    interval=self.config.interval,
-                )
-                self.jobs.kubernetes = cluster.discovery
-                self.jobs.apply()
-                await cluster.run()
-            except Exception as error:
-                log.error("watching Kubernetes failed, and will be tried again", error, kubeconfig=kubeconfig)
-            await self._clock.sleep(WATCH_AGAIN)
+        def cluster(client: Client) -> Cluster:
+            made = Cluster(
+                client,
+                self._clock,
+                self._random,
+                apply_jobs=self.jobs.apply_objects,
+                apply_rules=self.apply_objects,
+                parse=self.promql.parse,
+                defaults=self.config.defaults,
+                interval=self.config.interval,
+            )
+            self.jobs.kubernetes = made.discovery
+            self.jobs.apply()
+            return made
+
+        await watch(kubeconfig, self._clock, cluster, self._defaults_changed)
 
     async def apply_objects(self, groups: Sequence[Group]) -> None:
         """Rules that Kubernetes objects amount to, beside those of files."""
@@ -252,11 +282,9 @@ class Engine:
 def open_engine(options: Options, clock: Clock, random: Random) -> Engine:
     """Reads configuration and data directory. Raises MetricsError, OSError."""
     config = read_config(options)
-    head = HeadSettings(
-        chunk_range=options.block_duration,
-        out_of_order_window=options.out_of_order_window or config.out_of_order_window,
-    )
-    settings = Settings(head, options.retention, options.retention_size)
+    head = HeadSettings(chunk_range=options.block_duration, out_of_order_window=window(options, config))
+    limits = kept(options, config)
+    settings = Settings(head, limits.retention, limits.retention_size)
     database = Database.open(options.data_dir, clock, settings, random)
     for problem in database.problems:
         log.warning("found in the data directory", problem=problem)

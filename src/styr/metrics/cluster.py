@@ -1,4 +1,4 @@
-"""All that the engine has from a Kubernetes API: jobs, targets, rules. Made by `process` from its kubeconfig.
+"""All that the engine has from a Kubernetes API: jobs, targets, rules. Called by `assemble`.
 
 One manager with one cache of objects; calls `scrape.kubernetes` and `rules.kubernetes`. An API that goes away is waited for:
 targets and rules stay what they were.
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
 from random import Random
+from typing import Any
 
 from styr.client.client import Client
 from styr.client.controller import Manager
+from styr.client.transport import HttpsTransport
 from styr.kit.clock import Clock
+from styr.kit.log import Log
 from styr.metrics.rules.groups import Group, ParseExpr
 from styr.metrics.rules.kubernetes import RuleObjects
 from styr.metrics.scrape.config import ScrapeConfig
@@ -23,6 +27,10 @@ from styr.metrics.scrape.kubernetes.watcher import Monitors
 
 COMPLETE = 10.0
 """Seconds that the first list may take."""
+AGAIN = 5.0
+"""Seconds before an API that failed is asked again."""
+
+log = Log("styr.metrics.process")
 
 
 class Cluster:
@@ -65,3 +73,32 @@ class Cluster:
                         await self._clock.sleep(0.05)
             group.create_task(self._monitors.run())
             group.create_task(self._rules.run())
+
+
+async def watch(
+    kubeconfig: Path, clock: Clock, cluster: Callable[[Client], Cluster], defaults_changed: asyncio.Event
+) -> None:
+    """Until cancelled. What goes wrong is logged and tried again: what is known goes on. With other defaults, everything is
+    looked at anew."""
+    while True:
+        defaults_changed.clear()
+        try:
+            client = Client(HttpsTransport.from_kubeconfig(kubeconfig), user_agent="styr-metrics")
+            await _until(defaults_changed, cluster(client).run())
+        except Exception as error:
+            log.error("watching Kubernetes failed, and will be tried again", error, kubeconfig=kubeconfig)
+        if not defaults_changed.is_set():
+            await clock.sleep(AGAIN)
+
+
+async def _until(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Ends the work when the event is set. Raises what the work raises."""
+    tasks = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        result, _ = await asyncio.gather(*tasks, return_exceptions=True)
+    if isinstance(result, Exception):
+        raise result

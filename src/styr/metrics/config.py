@@ -21,6 +21,7 @@ from styr.metrics.remote.otlp.names import Settings, Strategy
 from styr.metrics.rules.durations import read_duration
 from styr.metrics.rules.groups import Group, parse_groups
 from styr.metrics.scrape.config import ScrapeConfig, parse_config
+from styr.metrics.scrape.fields import parse_size
 
 SECTIONS = frozenset(
     {"global", "scrape_configs", "rule_files", "otlp", "alerting", "storage", "tracing", "runtime"}
@@ -36,7 +37,7 @@ REFUSED = {
 @dataclass(frozen=True, slots=True)
 class Config:
     """`interval` (ms) is that of rule groups that name none, `defaults` what `global` says of scraping, for jobs that come from
-    elsewhere; `alerting` is the section as it stands."""
+    elsewhere; `retention` is in milliseconds and bytes; `alerting` is the section as it stands."""
 
     jobs: tuple[ScrapeConfig, ...] = ()
     groups: tuple[Group, ...] = ()
@@ -45,6 +46,7 @@ class Config:
     query_log: str = ""
     otlp: Settings = Settings()  # noqa: RUF009 - frozen
     out_of_order_window: int = 0
+    retention: tuple[int, int] | None = None
     alerting: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
     defaults: ScrapeConfig | None = None
@@ -81,6 +83,7 @@ def read(document: Any, base: Path, text: str = "") -> Config:
         str(common.get("query_log_file") or ""),
         _otlp(_map(top.get("otlp"), "otlp")),
         read_duration(tsdb.get("out_of_order_time_window", 0), "storage.tsdb.out_of_order_time_window"),
+        _retention(_map(tsdb.get("retention"), "storage.tsdb.retention")),
         _map(top.get("alerting"), "alerting"),
         text,
         parse_config({"global": common, "scrape_configs": [{"job_name": "any"}]})[0],
@@ -93,6 +96,19 @@ def _map(value: Any, path: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise BadData(f"{path}: must be a map")
     return value
+
+
+def _retention(section: Mapping[str, Any]) -> tuple[int, int] | None:
+    """None when it says nothing, or no limit at all: then the command line's holds."""
+    path = "storage.tsdb.retention"
+    for name in section:
+        if name not in ("time", "size"):
+            raise BadData(f"{path}.{name}: unknown or not honoured; time and size are")
+    try:
+        limits = read_duration(section.get("time", 0), f"{path}.time"), parse_size(str(section.get("size") or "0B"))
+    except ValueError as error:
+        raise BadData(f"{path}.size: {error}") from None
+    return limits if any(limits) else None
 
 
 def _groups(patterns: Any, base: Path, interval: int, offset: int) -> list[Group]:

@@ -5,6 +5,7 @@ The notifier runs when `--notify FILE` names its configuration, which is Alertma
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from styr.kinds.transport import Handler
 from styr.kit.clock import Clock
 from styr.kit.metrics import CollectorRegistry
+from styr.metrics.model.errors import BadData
 from styr.metrics.model.labels import Labels, make
 from styr.metrics.rules.notify import config as notify
 from styr.metrics.rules.notify.alertmanager import Alertmanagers
@@ -39,6 +41,13 @@ def relabelling(section: Mapping[str, Any]) -> Relabel | None:
     return apply
 
 
+def _parsed(file: Path) -> notify.Config:
+    try:
+        return notify.parse(file.read_text(encoding="utf-8"), file.parent)
+    except UnicodeDecodeError as error:
+        raise BadData(f"{file} is no UTF-8: {error}") from None
+
+
 class Notifying:
     """Raises BadData for a configuration that is wrong, OSError for one that cannot be read."""
 
@@ -55,9 +64,9 @@ class Notifying:
         self._external, self._relabel = external_labels, relabelling(alerting)
         self._alertmanagers = Alertmanagers(clock)
         self._notifier: Notifier | None = None
+        self._file = file
         if file is not None:
-            found = notify.parse(file.read_text(encoding="utf-8"), file.parent)
-            self._notifier = Notifier(found, clock, data_dir / "notifier.json", external_url)
+            self._notifier = Notifier(_parsed(file), clock, data_dir / "notifier.json", external_url)
 
     @property
     def api(self) -> Handler | None:
@@ -82,11 +91,14 @@ class Notifying:
         if self._notifier is not None and alerts:
             self._notifier.send(alerts)
 
-    async def apply(self, alerting: Mapping[str, Any]) -> None:
-        """Other Alertmanagers. Raises BadData, and those there are stay."""
+    async def apply(self, alerting: Mapping[str, Any], external_labels: Labels) -> None:
+        """Another configuration, and the notifier's read again. Raises BadData and OSError, and everything stays as it was."""
         targets, relabel = read_targets(alerting), relabelling(alerting)
-        self._targets, self._relabel = targets, relabel
+        notifier = None if self._file is None else await asyncio.to_thread(_parsed, self._file)
+        self._targets, self._relabel, self._external = targets, relabel, external_labels
         await self._alertmanagers.apply(targets)
+        if self._notifier is not None and notifier is not None:
+            self._notifier.reload(notifier)
 
     async def start(self) -> None:
         """Raises StorageError when the notifier's state cannot be read."""
