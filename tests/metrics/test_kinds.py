@@ -19,7 +19,7 @@ MONITOR = {
     "metadata": {"name": "web"},
     "spec": {
         "selector": {"matchLabels": {"app": "web"}},
-        "endpoints": [{"port": "http", "interval": "15s", "oauth2": {"tokenUrl": "http://x"}}],
+        "endpoints": [{"port": "http", "interval": "15s", "enableHttp2": True}],
         "scrapeClass": "fast",
     },
 }
@@ -36,8 +36,8 @@ async def test_every_kind_is_served_and_keeps_what_is_not_honoured():
         for crd in crds():
             await api("POST", CRD.path(), crd)
         made = await api("POST", SERVICE_MONITOR.path("default"), MONITOR)
-        assert made["spec"]["endpoints"][0]["oauth2"] == {"tokenUrl": "http://x"}
-        assert ignored(SERVICE_MONITOR, made) == ["spec.endpoints[0].oauth2", "spec.scrapeClass"]
+        assert made["spec"]["endpoints"][0]["enableHttp2"]
+        assert ignored(SERVICE_MONITOR, made) == ["spec.endpoints[0].enableHttp2", "spec.scrapeClass"]
         rules = await api("POST", PROMETHEUS_RULE.path("default"), RULES)
         assert rules["spec"]["groups"][0]["rules"][0]["expr"] == 1
         assert ignored(PROMETHEUS_RULE, rules) == []

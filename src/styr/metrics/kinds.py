@@ -84,7 +84,7 @@ def _definition(resource: Resource, spec: dict[str, Any], meaning: str) -> Objec
 
 
 def ignored(resource: Resource, obj: Mapping[str, Any]) -> list[str]:
-    """Fields of the spec that are there and not honoured, as `spec.endpoints[0].oauth2`. Never raises on a wrong shape."""
+    """Fields of the spec that are there and not honoured, as `spec.endpoints[0].enableHttp2`. Never raises on a wrong shape."""
     spec, _ = HONOURED[resource]
     return list(_unknown(spec, obj.get("spec"), "spec"))
 

@@ -151,6 +151,28 @@ TLS = obj(
         "maxVersion": field(choice("TLS10", "TLS11", "TLS12", "TLS13"), "The newest one."),
     }
 )
+PROXY: Schema = {
+    "proxyUrl": field(STRING, "An HTTP proxy to go through, as a URL."),
+    "noProxy": field(STRING, "Hosts, domains and networks that are reached without it, with commas between."),
+    "proxyFromEnvironment": field(
+        BOOLEAN, "Both as the engine's environment says (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)."
+    ),
+    "proxyConnectHeader": field(
+        {"type": "object", "additionalProperties": array(SECRET_KEY)}, "Headers for the proxy's CONNECT."
+    ),
+}
+OAUTH2 = obj(
+    {
+        "clientId": field(EITHER_KEY, "Where the client's name is."),
+        "clientSecret": field(SECRET_KEY, "Where the client's secret is."),
+        "tokenUrl": field(STRING | {"minLength": 1}, "The server that gives tokens for them."),
+        "scopes": field(STRINGS, "Scopes to ask for."),
+        "endpointParams": field(TEXTS, "More parameters of the request for a token."),
+        "tlsConfig": field(TLS, "How that server's certificate is verified, and ours."),
+        **PROXY,
+    },
+    *("clientId", "clientSecret", "tokenUrl"),
+)
 AUTH: Schema = {
     "tlsConfig": field(TLS, "How the target's certificate is verified, and ours."),
     "basicAuth": field(
@@ -171,6 +193,7 @@ AUTH: Schema = {
         ),
         "The Authorization header.",
     ),
+    "oauth2": field(OAUTH2, "That header with a token for client credentials, got anew when it expires."),
 }
 BEARER = field(SECRET_KEY, "A bearer token; `authorization` is the newer way.")
 

@@ -14,6 +14,7 @@ from styr.metrics.schemas import (
     LIMITS,
     NAMESPACES,
     PORT,
+    PROXY,
     RELABELINGS,
     SELECTOR,
     STRING,
@@ -42,6 +43,7 @@ ENDPOINT: Schema = {
     "relabelings": field(RELABELINGS, "Change or drop targets, before the scrape."),
     "metricRelabelings": field(RELABELINGS, "Change or drop samples, after the scrape."),
     **AUTH,
+    **PROXY,
     "bearerTokenSecret": BEARER,
 }
 MONITOR: Schema = {
@@ -102,6 +104,7 @@ PROBE = obj(
                     "url": field(STRING, "Address of the prober, HOST:PORT."),
                     "scheme": field(choice("http", "https", "HTTP", "HTTPS"), "http or https."),
                     "path": field(STRING | {"default": "/probe"}, "Path of the prober."),
+                    **PROXY,
                 },
                 "url",
             ),
@@ -186,6 +189,7 @@ SCRAPE_CONFIG = obj(
         "relabelings": field(RELABELINGS, "Change or drop targets, before the scrape."),
         "metricRelabelings": field(RELABELINGS, "Change or drop samples, after the scrape."),
         **AUTH,
+        **PROXY,
         **LIMITS,
     }
 )

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from styr.metrics.model.errors import BadData
-from styr.metrics.scrape.config import PROTO_FIRST, TEXT_FIRST, ScrapeConfig, Secret, parse_config, parse_job
+from styr.metrics.scrape.config import PROTO_FIRST, TEXT_FIRST, ScrapeConfig, parse_config, parse_job
 from styr.metrics.scrape.fields import duration_text, parse_duration, parse_size
+from styr.metrics.scrape.httpconfig import OAuth2, Proxy, Secret, Tls
 
 DOCUMENT = """
 global:
@@ -73,6 +74,7 @@ def test_secrets_do_not_print() -> None:
     assert "hidden" not in repr(parse_job({"job_name": "j", "bearer_token": "hidden"}))
 
 
+TOKEN = {"client_id": "x", "client_secret": "s", "token_url": "http://t/token"}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"job_name": ""}, "job_name: is empty"),
     ({"nope": 1}, "nope: no such field"),
@@ -99,9 +101,24 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"basic_auth": {"username": "u"}, "bearer_token": "t"}, "bearer_token: only one of it and basic_auth"),
     ({"basic_auth": {"password": "a", "password_file": "b"}}, "basic_auth.password: only one"),
     ({"authorization": {"type": "Basic"}}, "authorization.type: use basic_auth"),
-    ({"oauth2": {"client_id": "x"}}, "oauth2: not honoured; use authorization"),
+    ({"oauth2": {"client_id": "x"}}, "oauth2.client_secret: is needed"),
+    ({"oauth2": {"client_id": "x", "client_secret": "s"}}, "oauth2.token_url: is needed"),
+    ({"oauth2": {**TOKEN, "token_url": "ftp://x"}}, "oauth2.token_url: no http or https URL"),
+    ({"oauth2": {**TOKEN, "client_secret_file": "/s"}}, "oauth2.client_secret: only one of it"),
+    (
+        {"oauth2": {**TOKEN, "scopes": ["a"], "endpoint_params": {"scope": "b"}}},
+        "oauth2.endpoint_params.scope: only one",
+    ),
+    ({"oauth2": {**TOKEN, "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"}}, "oauth2.grant_type: 'urn:"),
+    ({"oauth2": {**TOKEN, "audience": "x"}}, "oauth2.audience: no such field"),
+    ({"oauth2": TOKEN, "basic_auth": {"username": "u"}}, "oauth2: only one of it and basic_auth"),
+    ({"oauth2": TOKEN, "authorization": {"credentials": "c"}}, "oauth2: only one of it and authorization"),
     ({"scrape_failure_log_file": "/x"}, "scrape_failure_log_file: not honoured"),
-    ({"proxy_url": "http://p"}, "proxy_url: not honoured"),
+    ({"proxy_url": "socks5://p"}, "proxy_url: no http or https URL; SOCKS is not spoken"),
+    ({"proxy_url": "http://p:99999"}, "proxy_url: no http or https URL"),
+    ({"proxy_url": "http://p", "proxy_from_environment": True}, "proxy_from_environment: not together with"),
+    ({"no_proxy": "x"}, "no_proxy: needs proxy_url"),
+    ({"proxy_connect_header": {"X": ["y"]}}, "proxy_connect_header: needs proxy_url"),
     ({"tls_config": {"cert_file": "c"}}, "tls_config.cert: a certificate and its key"),
     ({"tls_config": {"min_version": "TLS9"}}, "tls_config.min_version: 'TLS9' is none of"),
     ({"tls_config": []}, "tls_config: a mapping is needed, not a list"),
@@ -117,6 +134,30 @@ def test_what_is_refused(settings: dict[str, Any], reason: str) -> None:
     path, _, _ = str(caught.value).partition(": ")
     assert path.startswith("scrape_configs[1]")
     assert f"scrape_configs[1].{reason}" in str(caught.value)
+
+
+def test_oauth2_and_proxies() -> None:
+    job = parse_job(
+        {
+            "job_name": "j",
+            "oauth2": {
+                "client_id": "c", "client_secret_file": "/s", "token_url": "https://t/token", "scopes": ["a", "b"],
+                "endpoint_params": {"z": "1", "audience": "x"}, "tls_config": {"server_name": "t"},
+                "proxy_url": "http://u:p@outer:3128",
+            },
+            "proxy_url": "http://inner:3128",
+            "no_proxy": "10.0.0.0/8,.local",
+            "proxy_connect_header": {"X-Way": ["a", "b"]},
+        }
+    )  # fmt: skip
+    assert job.http.oauth2 == OAuth2(
+        "c", Secret(file="/s"), "https://t/token", ("a", "b"), (("audience", "x"), ("z", "1")), Tls(server_name="t"),
+        Proxy("http://u:p@outer:3128"),
+    )  # fmt: skip
+    headers = (("X-Way", (Secret("a"), Secret("b"))),)
+    assert job.http.proxy == Proxy("http://inner:3128", "10.0.0.0/8,.local", headers=headers)
+    assert "u:p" not in repr(job), "a proxy's URL may hold a password"
+    assert parse_job({"job_name": "j", "proxy_from_environment": True}).http.proxy == Proxy(from_environment=True)
 
 
 def test_a_name_is_there_once() -> None:

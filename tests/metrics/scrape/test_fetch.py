@@ -20,10 +20,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from styr.kit.clock import SystemClock
 from styr.metrics.scrape.buffers import Buffers
+from styr.metrics.scrape.client import Client
 from styr.metrics.scrape.config import parse_job
 from styr.metrics.scrape.connection import FetchError
-from styr.metrics.scrape.fetch import Client, HttpFetcher
+from styr.metrics.scrape.fetch import HttpFetcher
 from styr.metrics.scrape.target import discovered, make_target
 
 Answer = Callable[[bytes], bytes]
@@ -75,7 +77,7 @@ def fetcher(server: Server, host: str = "127.0.0.1", **settings: Any) -> HttpFet
     config = parse_job({"job_name": "j", "scrape_timeout": "2500ms", **settings})
     target = make_target(config, discovered(config, {"__address__": f"{host}:{server.port}"}, {}))
     assert target is not None
-    return HttpFetcher(target, config, Client(config.http, Buffers()))
+    return HttpFetcher(target, config, Client(config.http, Buffers(), SystemClock()))
 
 
 def page(body: bytes, *fields: bytes) -> bytes:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from styr.metrics.model.errors import BadData
+from styr.metrics.scrape import httpconfig
 from styr.metrics.scrape.discovery import ADDRESS, Group
 from styr.metrics.scrape.fields import Fields
+from styr.metrics.scrape.httpconfig import Http, parse_http
 from styr.metrics.scrape.relabel import DEFAULT_REGEX, DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, Rule
 
 PROTOCOLS = (
@@ -31,45 +33,6 @@ _LIMITS = (
     *("sample_limit", "target_limit", "label_limit", "label_name_length_limit"),
     *("label_value_length_limit", "keep_dropped_targets"),
 )
-_TLS_VERSIONS = ("", "TLS10", "TLS11", "TLS12", "TLS13")
-
-
-@dataclass(frozen=True)
-class Secret:
-    """A value, or the file that holds it and is read before each use."""
-
-    value: str = field(default="", repr=False)
-    file: str = ""
-
-    def __bool__(self) -> bool:
-        return bool(self.value or self.file)
-
-
-@dataclass(frozen=True)
-class Tls:
-    """`ca`, `cert` and `key` are PEM texts or files of them."""
-
-    ca: Secret = Secret()
-    cert: Secret = Secret()
-    key: Secret = Secret()
-    server_name: str = ""
-    insecure_skip_verify: bool = False
-    min_version: str = ""
-    max_version: str = ""
-
-
-@dataclass(frozen=True)
-class Http:
-    """How to talk to a server. `username` and `password` are basic auth, `credentials` the Authorization header with
-    `scheme`."""
-
-    username: Secret = Secret()
-    password: Secret = Secret()
-    scheme: str = "Bearer"
-    credentials: Secret = Secret()
-    tls: Tls = Tls()
-    follow_redirects: bool = True
-    headers: tuple[tuple[str, tuple[Secret, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,7 +45,7 @@ class FileSd:
 class HttpSd:
     url: str
     refresh_interval: int = 60_000
-    http: Http = Http()
+    http: Http = httpconfig.DEFAULT
 
 
 @dataclass(frozen=True)
@@ -118,7 +81,7 @@ class ScrapeConfig:
     bucket_limit: int = 0
     min_bucket_factor: float = 0.0
     keep_dropped_targets: int = 0
-    http: Http = Http()
+    http: Http = httpconfig.DEFAULT
     relabel: tuple[Rule, ...] = ()
     metric_relabel: tuple[Rule, ...] = ()
     static: tuple[Group, ...] = ()
@@ -248,75 +211,7 @@ def _rule(fields: Fields, legacy_names: bool) -> Rule:
 
 
 def _params(fields: Fields) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    names = sorted(fields._left)
-    return tuple((name, fields.texts(name)) for name in names)
-
-
-def parse_http(fields: Fields) -> Http:
-    """The settings of an HTTP client; they stand in the same mapping as the job's."""
-    for name, way_out in (
-        ("oauth2", "not honoured; use authorization"),
-        ("proxy_url", "not honoured"),
-        ("proxy_from_environment", "not honoured"),
-    ):
-        if fields.raw(name):
-            raise fields.error(name, way_out)
-    fields.flag("enable_http2", True)
-    has_auth = [name for name in ("basic_auth", "authorization", "bearer_token", "bearer_token_file") if name in fields]
-    if len(has_auth) > 1:
-        raise fields.error(has_auth[1], f"only one of it and {has_auth[0]}")
-    basic, authorization = fields.section("basic_auth"), fields.section("authorization")
-    username, password = _secret(basic, "username"), _secret(basic, "password")
-    scheme, credentials = authorization.text("type", "Bearer").strip(), _secret(authorization, "credentials")
-    basic.end()
-    authorization.end()
-    if scheme.lower() == "basic":
-        raise authorization.error("type", "use basic_auth for Basic")
-    if "bearer_token" in fields or "bearer_token_file" in fields:
-        credentials = _secret(fields, "bearer_token")
-    return Http(
-        username,
-        password,
-        scheme,
-        credentials,
-        _tls(fields.section("tls_config")),
-        fields.flag("follow_redirects", True),
-        _headers(fields.section("http_headers")),
-    )
-
-
-def _secret(fields: Fields, name: str) -> Secret:
-    secret = Secret(fields.text(name), fields.text(f"{name}_file"))
-    if secret.value and secret.file:
-        raise fields.error(name, f"only one of it and {name}_file")
-    return secret
-
-
-def _headers(fields: Fields) -> tuple[tuple[str, tuple[Secret, ...]], ...]:
-    headers = []
-    for name in sorted(fields._left):
-        inner = fields.section(name)
-        values = [Secret(each) for each in (*inner.texts("values"), *inner.texts("secrets"))]
-        values += [Secret(file=each) for each in inner.texts("files")]
-        inner.end()
-        headers.append((name, tuple(values)))
-    return tuple(headers)
-
-
-def _tls(fields: Fields) -> Tls:
-    tls = Tls(
-        ca=_secret(fields, "ca"),
-        cert=_secret(fields, "cert"),
-        key=_secret(fields, "key"),
-        server_name=fields.text("server_name"),
-        insecure_skip_verify=fields.flag("insecure_skip_verify", False),
-        min_version=fields.choice("min_version", _TLS_VERSIONS, ""),
-        max_version=fields.choice("max_version", _TLS_VERSIONS, ""),
-    )
-    if bool(tls.cert) != bool(tls.key):
-        raise fields.error("cert", "a certificate and its key go together")
-    fields.end()
-    return tls
+    return tuple((name, fields.texts(name)) for name in fields.names())
 
 
 def _static(fields: Fields) -> tuple[Group, ...]:

@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection that gets one page again and again, received straight into a buffer of `buffers`. Called by `fetch`.
 
 A client of its own beside `kit.http`, which hands out parts of a body as bytes objects: here no byte of a body is copied
-between the socket and the walk through the text. It sends GET and nothing else, follows nothing and decompresses nothing.
+between the socket and the walk through the text. It sends what it is given, follows nothing and decompresses nothing.
 """
 
 from __future__ import annotations
@@ -32,6 +32,14 @@ _END = re.compile(rb"\r?\n\r?\n")
 
 class FetchError(Exception):
     """A page could not be fetched. `str()` is what the targets page shows."""
+
+
+def reason_of(error: OSError) -> str:
+    """asyncio puts addresses into `strerror`; the number says why. Those of name resolution are negative."""
+    if isinstance(error, ssl.SSLError):
+        return error.reason or str(error)
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else error.strerror or str(error)
 
 
 class BodyTooLarge(FetchError):
@@ -77,12 +85,9 @@ class Connection(asyncio.BufferedProtocol):
         try:
             await loop.create_connection(lambda: self, host, port, ssl=context, server_hostname=server_name)
         except ssl.SSLError as error:
-            raise FetchError(f"TLS with {self.peer} failed: {error.reason or error}") from None
+            raise FetchError(f"TLS with {self.peer} failed: {reason_of(error)}") from None
         except OSError as error:
-            # asyncio puts addresses into `strerror`; the number says why. Those of name resolution are negative.
-            number = error.errno or 0
-            reason = os.strerror(number) if number > 0 else error.strerror or str(error)
-            raise FetchError(f"connecting to {self.peer} failed: {reason}") from None
+            raise FetchError(f"connecting to {self.peer} failed: {reason_of(error)}") from None
 
     async def get(self, request: bytes, most: int) -> Page:
         """Sends a request and waits for the whole answer; a body of more than `most` bytes (0: no limit but memory) is refused.

@@ -1,4 +1,4 @@
-"""What a configuration says of authentication and TLS, as headers and contexts. Called by `fetch` and `http_sd`.
+"""What a configuration says of authentication and TLS, as headers and contexts. Called by `client`.
 
 Secrets that live in files are read at each use, certificates at each new connection if they have changed: rotated ones are
 taken up without a reload, as Prometheus does.
@@ -11,8 +11,8 @@ import ssl
 import tempfile
 from pathlib import Path
 
-from styr.metrics.scrape.config import Http, Secret, Tls
 from styr.metrics.scrape.connection import FetchError
+from styr.metrics.scrape.httpconfig import Http, Secret, Tls
 
 _VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,

@@ -1,4 +1,4 @@
-"""Getting a target's page: the request as Prometheus sends it, redirects, gzip, limits. Called by `loop`; calls `connection`.
+"""Getting a target's page: the request as Prometheus sends it, redirects, gzip, limits. Called by `loop`; calls `client`.
 
 A target keeps its connection from scrape to scrape. Whoever waits for `fetch` sets the time limit, by cancelling.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import numpy as np
 from isal import igzip_lib, isal_zlib
@@ -15,18 +15,17 @@ from isal import igzip_lib, isal_zlib
 from styr.metrics.exposition.negotiate import accept
 from styr.metrics.kernels.text import PADDING
 from styr.metrics.scrape.buffers import MOST, Body, Buffers
-from styr.metrics.scrape.config import Http, ScrapeConfig
+from styr.metrics.scrape.client import Client
+from styr.metrics.scrape.config import ScrapeConfig
 from styr.metrics.scrape.connection import BodyTooLarge, Connection, Dropped, FetchError, Page
-from styr.metrics.scrape.credentials import TlsContexts, headers, in_files
+from styr.metrics.scrape.credentials import in_files
+from styr.metrics.scrape.proxies import PORTS
 from styr.metrics.scrape.target import Target
-from styr.version import __version__
 
-USER_AGENT = f"Styr/{__version__}"
 MOST_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PART = 1 << 20
 _BROKEN: Any = isal_zlib.error
-_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(slots=True)
@@ -46,40 +45,6 @@ class Fetcher(Protocol):
     def close(self) -> None: ...
 
 
-class Client:
-    """What the targets of one job share."""
-
-    def __init__(self, http: Http, buffers: Buffers) -> None:
-        self.http, self.buffers = http, buffers
-        self.tls = TlsContexts(http.tls)
-
-    async def connect(self, url: SplitResult) -> Connection:
-        """A new connection. Raises FetchError."""
-        host = url.hostname or ""
-        try:
-            port = url.port or _PORTS[url.scheme]
-        except (ValueError, KeyError):
-            raise FetchError(f"{url.geturl()}: no URL that can be scraped") from None
-        connection = Connection(f"{host}:{port}", self.buffers)
-        if url.scheme == "https":
-            name = self.http.tls.server_name or host
-            await connection.connect(host, port, self.tls.get(), name)
-        else:
-            await connection.connect(host, port, None, None)
-        return connection
-
-
-def request_head(url: SplitResult, fields: list[tuple[str, str]]) -> bytes:
-    """Raises FetchError for what would split the request."""
-    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    lines = [f"GET {target} HTTP/1.1", f"Host: {url.netloc.rpartition('@')[2]}", f"User-Agent: {USER_AGENT}"]
-    lines += [f"{name}: {value}" for name, value in fields]
-    text = "\r\n".join(lines)
-    if any(char < " " or char == "\x7f" for line in lines for char in line) or " " in target:
-        raise FetchError(f"{url.geturl()!r}: no URL that can be requested")
-    return f"{text}\r\n\r\n".encode()
-
-
 class HttpFetcher:
     def __init__(self, target: Target, config: ScrapeConfig, client: Client) -> None:
         self._client, self._limit = client, config.body_size_limit
@@ -89,12 +54,12 @@ class HttpFetcher:
             ("Accept-Encoding", "gzip" if config.compression else "identity"),
             ("X-Prometheus-Scrape-Timeout-Seconds", f"{target.timeout / 1000:.6f}".rstrip("0").rstrip(".")),
         ]
-        self._constant = not in_files(client.http)
+        self._constant = client.tokens is None and not in_files(client.http)
         self._head = b""
         self._connection: Connection | None = None
 
     async def fetch(self) -> Fetched:
-        page = await self._get_again(self._request())
+        page = await self._get_again(self._head or await self._request())
         if page.status in _REDIRECTS and self._client.http.follow_redirects:
             page = await self._follow(page)
         if page.status != 200:
@@ -110,10 +75,12 @@ class HttpFetcher:
             self._connection.close()
             self._connection = None
 
-    def _request(self) -> bytes:
-        if not self._head or not self._constant:
-            self._head = request_head(self._url, [*self._fields, *headers(self._client.http)])
-        return self._head
+    async def _request(self) -> bytes:
+        """Kept when it is always the same."""
+        head = self._client.request(self._url, [*self._fields, *await self._client.authorization()])
+        if self._constant:
+            self._head = head
+        return head
 
     async def _get_again(self, request: bytes) -> Page:
         """On the connection that is there; once more on a new one, when that has been closed meanwhile."""
@@ -138,13 +105,13 @@ class HttpFetcher:
             if not location:
                 raise FetchError(f"{page.status} response missing Location header")
             url = urlsplit(urljoin(url.geturl(), location))
-            if url.scheme not in _PORTS:
+            if url.scheme not in PORTS:
                 raise FetchError(f"redirected to {url.geturl()!r}, which is neither http nor https")
             mine = (url.hostname, url.port) == (self._url.hostname, self._url.port)
-            fields = [*self._fields, *(headers(self._client.http) if mine else ())]
+            request = self._client.request(url, [*self._fields, *(await self._client.authorization() if mine else ())])
             connection = await self._client.connect(url)
             try:
-                page = await connection.get(request_head(url, fields), self._most())
+                page = await connection.get(request, self._most())
             finally:
                 connection.close()
             if page.status not in _REDIRECTS:

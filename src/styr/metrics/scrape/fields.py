@@ -75,6 +75,10 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return name in self._left
 
+    def names(self) -> list[str]:
+        """Of the fields that nobody has read yet, sorted."""
+        return sorted(self._left)
+
     def error(self, name: str, message: str) -> BadData:
         return BadData(f"{self.path}.{name}: {message}")
 
@@ -144,7 +148,7 @@ class Fields:
     def mapping(self, name: str) -> dict[str, str]:
         """Texts by name, as labels are."""
         inner = self.section(name)
-        return {key: inner.text(key) for key in list(inner._left)}
+        return {key: inner.text(key) for key in inner.names()}
 
     def section(self, name: str) -> Fields:
         return Fields(self.raw(name), f"{self.path}.{name}")

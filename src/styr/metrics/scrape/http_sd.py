@@ -14,11 +14,11 @@ from styr.kit.clock import Clock
 from styr.kit.log import Log
 from styr.metrics.model.errors import BadData
 from styr.metrics.scrape.buffers import Buffers
+from styr.metrics.scrape.client import Client
 from styr.metrics.scrape.config import HttpSd
 from styr.metrics.scrape.connection import FetchError
-from styr.metrics.scrape.credentials import headers
 from styr.metrics.scrape.discovery import Group, Publish
-from styr.metrics.scrape.fetch import Client, request_head, unzip
+from styr.metrics.scrape.fetch import unzip
 from styr.metrics.scrape.groups import difference, parse_groups
 
 log = Log("styr.metrics.scrape")
@@ -33,7 +33,7 @@ class HttpDiscovery:
     clock: Clock = field(compare=False)
 
     async def run(self, publish: Publish) -> None:
-        client = Client(self.config.http, Buffers())
+        client = Client(self.config.http, Buffers(), self.clock)
         sources: set[str] = set()
         told = ""
         while True:
@@ -56,11 +56,12 @@ class HttpDiscovery:
             ("Accept", "application/json"),
             ("Accept-Encoding", "gzip"),
             ("X-Prometheus-Refresh-Interval-Seconds", f"{self.config.refresh_interval / 1000:g}"),
-            *headers(self.config.http),
+            *await client.authorization(),
         ]
+        request = client.request(url, fields)
         connection = await client.connect(url)
         try:
-            page = await connection.get(request_head(url, fields), _MOST)
+            page = await connection.get(request, _MOST)
         finally:
             connection.close()
         if page.status != 200:

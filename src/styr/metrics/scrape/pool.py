@@ -15,10 +15,12 @@ from styr.kit.log import Log
 from styr.kit.tasks import Tasks
 from styr.metrics.model.samples import Appender
 from styr.metrics.scrape.buffers import Buffers
+from styr.metrics.scrape.client import Client
 from styr.metrics.scrape.commits import Commits, Durability
-from styr.metrics.scrape.config import Http, ScrapeConfig
+from styr.metrics.scrape.config import ScrapeConfig
 from styr.metrics.scrape.discovery import Discovery
-from styr.metrics.scrape.fetch import Client, Fetcher, HttpFetcher
+from styr.metrics.scrape.fetch import Fetcher, HttpFetcher
+from styr.metrics.scrape.httpconfig import Http
 from styr.metrics.scrape.job import Job
 from styr.metrics.scrape.shared import MakeFetcher, Shared
 from styr.metrics.scrape.status import ActiveTarget, Counters, DroppedTarget, TargetMetadata
@@ -97,7 +99,7 @@ class Pool:
     def _http(self, target: Target, config: ScrapeConfig) -> Fetcher:
         client = self._clients.get(config.http)
         if client is None:
-            client = self._clients[config.http] = Client(config.http, self._buffers)
+            client = self._clients[config.http] = Client(config.http, self._buffers, self._shared.clock)
         return HttpFetcher(target, config, client)
 
     # For the API.

@@ -211,6 +211,47 @@ def test_credentials_come_from_secrets_and_are_remembered():
     assert "authorization" not in job.config
 
 
+OAUTH2 = {
+    "clientId": {"configMap": {"name": "ca", "key": "ca"}},
+    "clientSecret": {"name": "auth", "key": "password"},
+    "tokenUrl": "https://tokens/t",
+    "scopes": ["a", "b"],
+    "endpointParams": {"audience": "x"},
+    "tlsConfig": {"serverName": "tokens"},
+    "proxyUrl": "http://outer:3128",
+}
+PROXY = {
+    "proxyUrl": "http://inner:3128",
+    "noProxy": "10.0.0.0/8",
+    "proxyConnectHeader": {"X-Way": [{"name": "auth", "key": "user"}, {"name": "auth", "key": "token"}]},
+}
+
+
+def test_oauth2_and_proxies_stand_where_each_kind_has_them():
+    wanted = {"proxy_url": "http://inner:3128", "no_proxy": "10.0.0.0/8", "proxy_connect_header": {"X-Way": ["u", "t"]}}
+    (prober,) = probe({**PROBE, "spec": {**PROBE["spec"], "prober": {"url": "x:1", **PROXY}, "oauth2": OAUTH2}}, keys())
+    jobs = [
+        prober,
+        *service_monitor(monitor({"port": "http", "oauth2": OAUTH2, **PROXY}), keys()),
+        *pod_monitor(monitor({"port": "http", "oauth2": OAUTH2, **PROXY}), keys()),
+        *scrape_config({**SCRAPE, "spec": {"oauth2": OAUTH2, **PROXY}}, keys()),
+    ]
+    for job in jobs:
+        assert {name: job.config[name] for name in wanted} == wanted
+        assert job.config["oauth2"] == {
+            "client_id": "-----BEGIN CERTIFICATE-----",
+            "client_secret": "p",
+            "token_url": "https://tokens/t",
+            "scopes": ["a", "b"],
+            "endpoint_params": {"audience": "x"},
+            "proxy_url": "http://outer:3128",
+            "tls_config": {"server_name": "tokens"},
+        }
+        assert parse_job(job.document()).http.oauth2
+    (job,) = service_monitor(monitor({"port": "http", "proxyFromEnvironment": True}), keys())
+    assert job.config["proxy_from_environment"] is True
+
+
 @pytest.mark.parametrize(
     ("endpoint", "message"),
     [
@@ -228,6 +269,15 @@ def test_credentials_come_from_secrets_and_are_remembered():
                 "bearerTokenSecret": {"name": "auth", "key": "token"},
             },
             "exclude each other",
+        ),
+        ({"oauth2": OAUTH2, "authorization": {"credentials": {"name": "auth", "key": "token"}}}, "exclude each other"),
+        (
+            {"oauth2": {**OAUTH2, "clientSecret": {"name": "no", "key": "x"}}},
+            r"spec.endpoints\[0\].oauth2.clientSecret: Secret default/no does not",
+        ),
+        (
+            {"proxyUrl": "http://p", "proxyConnectHeader": {"X": [{"name": "no", "key": "x"}]}},
+            r"spec.endpoints\[0\].proxyConnectHeader.X\[0\]: Secret default/no does not",
         ),
     ],
 )
@@ -317,6 +367,7 @@ def everything() -> list[Job]:
     )
     made = [
         *service_monitor(full, keys()),
+        *scrape_config({**SCRAPE, "metadata": {"name": "far"}, "spec": {"oauth2": OAUTH2, **PROXY}}, keys()),
         *pod_monitor(full, keys()),
         *probe(PROBE, keys()),
         *scrape_config(SCRAPE, keys()),

@@ -51,11 +51,11 @@ async def test_what_is_not_honoured_is_told_and_the_rest_is_in_force():
     monitors = Monitors(taken, Quick())
     async with served() as client, managed(client, monitors.controllers(), monitors.run()):
         await client.create(
-            SERVICE_MONITOR, made(SERVICE_MONITOR, "web", proxyUrl="http://x", bearerTokenFile="/etc/shadow")
+            SERVICE_MONITOR, made(SERVICE_MONITOR, "web", enableHttp2=True, bearerTokenFile="/etc/shadow")
         )
         found = await accepted(client, SERVICE_MONITOR, "web", "FieldsIgnored")
         assert found["status"] == "True"
-        assert "spec.endpoints[0].proxyUrl" in found["message"]
+        assert "spec.endpoints[0].enableHttp2" in found["message"]
         assert "spec.endpoints[0].bearerTokenFile" in found["message"]
         await until(lambda: "serviceMonitor/default/web/0" in taken.jobs)
         assert not taken.jobs["serviceMonitor/default/web/0"].http.credentials

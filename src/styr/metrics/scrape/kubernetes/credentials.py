@@ -60,11 +60,11 @@ def _decoded(value: str, path: str) -> str:
 
 
 def credentials(spec: Mapping[str, Any], keys: Keys, path: str) -> dict[str, Any]:
-    """`tls_config`, `basic_auth` and `authorization` of a job, with the values themselves. Raises `Refused`."""
+    """`tls_config` and the one way of authentication of a job, with the values themselves. Raises `Refused`."""
     found: dict[str, Any] = {}
     if tls := _tls(spec.get("tlsConfig") or {}, keys, f"{path}.tlsConfig"):
         found["tls_config"] = tls
-    ways = [name for name in ("basicAuth", "authorization", "bearerTokenSecret") if _is_set(spec.get(name))]
+    ways = [name for name in ("basicAuth", "authorization", "oauth2", "bearerTokenSecret") if _is_set(spec.get(name))]
     if len(ways) > 1:
         raise Refused(f"{path}: {' and '.join(ways)} exclude each other")
     if basic := spec.get("basicAuth"):
@@ -79,8 +79,36 @@ def credentials(spec: Mapping[str, Any], keys: Keys, path: str) -> dict[str, Any
             "type": kind,
             "credentials": keys.text(given.get("credentials"), f"{path}.authorization.credentials"),
         }
+    elif given := spec.get("oauth2"):
+        found["oauth2"] = _oauth2(given, keys, f"{path}.oauth2")
     elif token := keys.text(spec.get("bearerTokenSecret"), f"{path}.bearerTokenSecret"):
         found["authorization"] = {"type": "Bearer", "credentials": token}
+    return found
+
+
+def proxy(spec: Mapping[str, Any], keys: Keys, path: str) -> dict[str, Any]:
+    """`proxy_url` and what belongs to it. Raises `Refused`."""
+    names = {"proxyUrl": "proxy_url", "noProxy": "no_proxy", "proxyFromEnvironment": "proxy_from_environment"}
+    found = {new: spec[old] for old, new in names.items() if spec.get(old)}
+    if sent := spec.get("proxyConnectHeader"):
+        found["proxy_connect_header"] = {
+            name: [keys.text(each, f"{path}.proxyConnectHeader.{name}[{i}]") for i, each in enumerate(values or ())]
+            for name, values in sent.items()
+        }
+    return found
+
+
+def _oauth2(spec: Mapping[str, Any], keys: Keys, path: str) -> dict[str, Any]:
+    found = {
+        "client_id": keys.either(spec.get("clientId"), f"{path}.clientId"),
+        "client_secret": keys.text(spec.get("clientSecret"), f"{path}.clientSecret"),
+        "token_url": str(spec.get("tokenUrl") or ""),
+        "scopes": list(spec.get("scopes") or ()),
+        "endpoint_params": dict(spec.get("endpointParams") or {}),
+        **proxy(spec, keys, path),
+    }
+    if tls := _tls(spec.get("tlsConfig") or {}, keys, f"{path}.tlsConfig"):
+        found["tls_config"] = tls
     return found
 
 

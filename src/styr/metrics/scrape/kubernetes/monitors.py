@@ -11,7 +11,7 @@ from typing import Any
 
 from styr.kinds import meta
 from styr.kinds.resources import Object
-from styr.metrics.scrape.kubernetes.credentials import Keys, Refused, credentials
+from styr.metrics.scrape.kubernetes.credentials import Keys, Refused, credentials, proxy
 from styr.metrics.scrape.kubernetes.jobs import (
     ENDPOINT,
     KEEP_JOB,
@@ -81,6 +81,7 @@ def _endpoint(spec: Mapping[str, Any], endpoint: Mapping[str, Any], keys: Keys, 
             **scheme(endpoint),
             **common(spec),
             **credentials(endpoint, keys, path),
+            **proxy(endpoint, keys, path),
         }
     except ValueError as error:
         raise Refused(f"spec.nativeHistogramMinBucketFactor: {error}") from error

@@ -6,7 +6,7 @@ from typing import Any
 
 from styr.kinds import meta
 from styr.kinds.resources import Object
-from styr.metrics.scrape.kubernetes.credentials import Keys, Refused, credentials
+from styr.metrics.scrape.kubernetes.credentials import Keys, Refused, credentials, proxy
 from styr.metrics.scrape.kubernetes.jobs import KEEP_JOB, Job, common, constant, copied, relabelings, renamed, scheme
 
 _TIMES = {"interval": "scrape_interval", "scrapeTimeout": "scrape_timeout"}
@@ -34,6 +34,7 @@ def probe(obj: Object, keys: Keys) -> list[Job]:
         **scheme(prober),
         **common(spec),
         **credentials(spec, keys, "spec"),
+        **proxy(prober, keys, "spec.prober"),
         "static_configs": [{"targets": list(listed.get("static") or ()), "labels": labels}],
         "relabel_configs": rules,
     }

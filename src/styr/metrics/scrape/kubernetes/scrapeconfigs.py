@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from styr.kinds import meta
 from styr.kinds.resources import Object
-from styr.metrics.scrape.kubernetes.credentials import Keys, credentials
+from styr.metrics.scrape.kubernetes.credentials import Keys, credentials, proxy
 from styr.metrics.scrape.kubernetes.jobs import (
     KEEP_JOB,
     Job,
@@ -42,6 +42,7 @@ def scrape_config(obj: Object, keys: Keys) -> list[Job]:
         **scheme(spec),
         **common(spec),
         **credentials(spec, keys, "spec"),
+        **proxy(spec, keys, "spec"),
         "static_configs": [
             {"targets": list(one.get("targets") or ()), "labels": dict(one.get("labels") or {})}
             for one in spec.get("staticConfigs") or ()
