@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -124,6 +125,8 @@ class Process:
         engine: Engine = await asyncio.to_thread(assemble.open_engine, self.options, self.clock, random)
         self._engine = engine
         engine.install(self._api)
+        # What stands now stands to the end: later collections need not look at it.
+        gc.freeze()
         self._write_record()
         log.info("ready", pid=os.getpid())
         warming = None if self.options.lazy_kernels else asyncio.create_task(_compile_beside())

@@ -366,7 +366,7 @@ async def test_the_place_of_an_abandoned_query_is_free_only_when_its_thread_is_b
 
 async def test_what_ran_at_a_crash_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     world = World(tmp_path)
-    world.log.began("sum(up)", {"start": 0, "end": 0, "step": 0})
+    world.log.began("sum(up)", (0, 0, 0))
     World(tmp_path)
     assert "sum(up)" in caplog.text
 

@@ -8,10 +8,11 @@ back.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from styr.kit.clock import Clock
 from styr.metrics.model.errors import QueryTimeout
@@ -38,28 +39,53 @@ class Gate:
     async def run(self, work: Callable[[Limits], T], limits: Limits | None = None) -> T:
         """`limits` are made from the default timeout if there are none. Raises QueryTimeout, and whatever `work` raises."""
         limits = limits or self.limits()
+        await self._place(limits)
+        self.running += 1
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        self._threads.submit(self._work, loop, answer, work, limits)
+        left = max(0.0, limits.deadline - self._clock.monotonic())
+        timer = loop.call_later(left, _fail, answer, QueryTimeout("query timed out in expression evaluation"))
+        try:
+            return await answer
+        finally:
+            timer.cancel()
+            # Whether the client went or the time is up: the thread looks at this and comes back by itself.
+            limits.canceled.set()
+
+    async def _place(self, limits: Limits) -> None:
+        """Returns when one more query may run. Raises QueryTimeout."""
+        if not self._free.locked():
+            await self._free.acquire()  # At once.
+            return
         try:
             async with asyncio.timeout(max(0.0, limits.deadline - self._clock.monotonic())):
                 await self._free.acquire()
         except TimeoutError:
             raise QueryTimeout(f"query timed out in query queue: {self.concurrency} others are running") from None
-        self.running += 1
-        loop = asyncio.get_running_loop()
-        future = self._threads.submit(work, limits)
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
-        try:
-            async with asyncio.timeout(max(0.0, limits.deadline - self._clock.monotonic())):
-                return await asyncio.shield(asyncio.wrap_future(future))
-        except TimeoutError:
-            raise QueryTimeout("query timed out in expression evaluation") from None
-        finally:
-            # Whether the client went or the time is up: the thread looks at this and comes back by itself.
-            limits.canceled.set()
 
-    def _done(self) -> None:
+    def _work(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        answer: asyncio.Future[T],
+        work: Callable[[Limits], T],
+        limits: Limits,
+    ) -> None:
+        """In a worker thread. The event loop is woken once: each time costs as much as a small query."""
+        found: T | BaseException
+        try:
+            found = work(limits)
+            settle: Callable[[asyncio.Future[T], Any], None] = _give
+        except BaseException as error:
+            found, settle = error, _fail
+        with contextlib.suppress(RuntimeError):  # The loop is closed, and nobody waits.
+            loop.call_soon_threadsafe(self._done, settle, answer, found)
+
+    def _done(self, settle: Callable[[asyncio.Future[T], Any], None], answer: asyncio.Future[T], found: Any) -> None:
         """The thread has come back: only now is its place free, however long ago its client left."""
         self.running -= 1
         self._free.release()
+        settle(answer, found)
 
     def limits(self, timeout: float | None = None, lookback: int = 0, stats: str = "") -> Limits:
         seconds = self.timeout if timeout is None else min(timeout, self.timeout)
@@ -77,6 +103,16 @@ class Gate:
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _give(answer: asyncio.Future[T], found: T) -> None:
+    if not answer.done():
+        answer.set_result(found)
+
+
+def _fail(answer: asyncio.Future[T], error: BaseException) -> None:
+    if not answer.done():
+        answer.set_exception(error)
 
 
 def _next(pieces: Iterator[bytes]) -> tuple[bytes, bool]:

@@ -105,7 +105,8 @@ class QueryLog:
         except OSError as error:
             log.warning("the query log cannot be written", path=path, cause=error)
 
-    def began(self, text: str, span: Mapping[str, int]) -> dict[str, Any]:
+    def began(self, text: str, span: tuple[int, int, int]) -> dict[str, Any]:
+        """`span`: start, end, step in ms."""
         slot = self._active.add(text, self._clock.time())
         return {"slot": slot, "began": self._clock.monotonic(), "query": text, "span": span}
 
@@ -116,13 +117,13 @@ class QueryLog:
         if self._file is None:
             return
         took = self._clock.monotonic() - entry["began"]
-        span = entry["span"]
+        start, end, step = entry["span"]
         line = {
             "params": {
                 "query": entry["query"],
-                "start": go_time(seconds(span["start"])),
-                "end": go_time(seconds(span["end"])),
-                "step": span["step"] / 1000,
+                "start": go_time(seconds(start)),
+                "end": go_time(seconds(end)),
+                "step": step / 1000,
             },
             "stats": stats or {"timings": {"execTotalTime": took}},
             "ts": go_time(self._clock.time()),

@@ -27,13 +27,8 @@ async def query(call: Call) -> Response:
     """An instant query."""
     limit = call.form.limit()
     at = call.form.time("time", int(call.parts.clock.time() * 1000))
-    limits = _limits(call)
-    text = call.form.text("query")
-    engine = call.engine
-    result = await _run(
-        call, limits, lambda given: engine.instant(text, at, given), {"start": at, "end": at, "step": 0}
-    )
-    return await _answer(call, result, limit)
+    text, engine = call.form.text("query"), call.engine
+    return await _run(call, lambda given: engine.instant(text, at, given), (at, at, 0), limit)
 
 
 async def query_range(call: Call) -> Response:
@@ -50,11 +45,8 @@ async def query_range(call: Call) -> Response:
     if (end - start) // step > MAX_STEPS:
         told = f"exceeded maximum resolution of {MAX_STEPS:,} points per timeseries"
         raise BadData(f"{told}. Try decreasing the query resolution (?step=XX)")
-    limits = _limits(call)
     text, engine = form.text("query"), call.engine
-    span = {"start": start, "end": end, "step": step}
-    result = await _run(call, limits, lambda given: engine.range(text, start, end, step, given), span)
-    return await _answer(call, result, limit)
+    return await _run(call, lambda given: engine.range(text, start, end, step, given), (start, end, step), limit)
 
 
 def _limits(call: Call) -> Limits:
@@ -66,11 +58,18 @@ def _limits(call: Call) -> Limits:
     return call.gate.limits(timeout, lookback, form.text("stats"))
 
 
-async def _run(call: Call, limits: Limits, work: Callable[[Limits], Result], span: dict[str, int]) -> Result:
-    text = call.form.text("query")
+async def _run(call: Call, work: Callable[[Limits], Result], span: tuple[int, int, int], limit: int) -> Response:
+    """Evaluates and writes the answer in one trip to a worker thread; only what is large goes on from there in pieces."""
+    text, stats = call.form.text("query"), call.form.text("stats")
+    limits = _limits(call)
+
+    def answered(given: Limits) -> tuple[Result, bytes, Iterator[bytes] | None]:
+        result = work(given)
+        return result, *_begun(_finished(result, stats, limit), bool(stats))
+
     entry = call.log.began(text, span)
     try:
-        result = await call.gate.run(work, limits)
+        result, body, more = await call.gate.run(answered, limits)
     except MetricsError as error:
         call.log.ended(entry, call.request, error=str(error))
         if isinstance(error, BadData):
@@ -80,28 +79,26 @@ async def _run(call: Call, limits: Limits, work: Callable[[Limits], Result], spa
         call.log.ended(entry, call.request, error="canceled")
         raise
     call.log.ended(entry, call.request, stats=result.stats)
-    stats = call.form.text("stats")
+    return reply.raw(body if more is None else _rest(call, body, more))
+
+
+def _finished(result: Result, stats: str, limit: int) -> Result:
     if stats not in ("", "true", "all"):
         told = f'value "{stats}" for parameter "stats" is deprecated and will be rejected, use "true" or "all"'
         result = replace(result, warnings=[*result.warnings, told])
-    return result
+    return truncated(result, limit) if limit else result
 
 
-async def _answer(call: Call, result: Result, limit: int) -> Response:
-    if limit:
-        result = truncated(result, limit)
-    stats = result.stats if call.form.text("stats") else None
-    pieces = json.query_result(result, stats)
-    if len(result.points.t) < 1000 and result.points.frame.size < 1000:
-        return reply.raw(b"".join(pieces))
-    collected, size, more = [], 0, True
-    while more and size < WHOLE:
-        piece, more = await call.gate.pieces(pieces)
+def _begun(result: Result, with_stats: bool) -> tuple[bytes, Iterator[bytes] | None]:
+    """The answer, whole or its first `WHOLE` bytes with what makes the rest."""
+    pieces = json.query_result(result, result.stats if with_stats else None)
+    collected, size = [], 0
+    for piece in pieces:
         collected.append(piece)
         size += len(piece)
-    if not more:
-        return reply.raw(b"".join(collected))
-    return reply.raw(_rest(call, b"".join(collected), pieces))
+        if size >= WHOLE:
+            return b"".join(collected), pieces
+    return b"".join(collected), None
 
 
 async def _rest(call: Call, first: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
