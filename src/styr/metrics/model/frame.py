@@ -64,6 +64,9 @@ class LabelFrame:
     symbols: Symbols
     size: int
     columns: dict[str, Ids] = field(default_factory=dict)
+    texts: list[bytes] | None = field(default=None, init=False, repr=False, compare=False)
+    """Every label set as whoever prints it made it, so that a frame that lives longer than a query is printed once."""
+    _order: Rows | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, sets: Sequence[Labels], symbols: Symbols | None = None) -> LabelFrame:
@@ -132,6 +135,11 @@ class LabelFrame:
     def order(self) -> Rows:
         """Rows sorted as Prometheus sorts label sets: pair by pair, name before value; a set that ends comes before one that
         goes on. Rows with equal labels keep their order."""
+        if self._order is None:
+            self._order = self._sorted()
+        return self._order
+
+    def _sorted(self) -> Rows:
         names = sorted(name for name, column in self.columns.items() if self.size and column.any())
         keys = []
         later = np.zeros(self.size, np.bool_)

@@ -93,7 +93,7 @@ def collect(query: Query, stream: Stream, steps: int) -> Matrix:
         where = rows + part.first
         full = len(rows) == len(part.ok)
         matrix = Matrix(
-            stream.frame.take(where),
+            stream.frame if len(where) == stream.frame.size else stream.frame.take(where),
             part.v if full else part.v[rows],
             part.ok if full else part.ok[rows],
             {new: part.histograms[old] for new, old in enumerate(rows.tolist()) if old in part.histograms},

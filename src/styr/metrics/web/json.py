@@ -171,6 +171,12 @@ def histogram(found: Histogram) -> bytes:
 
 def metric_objects(frame: LabelFrame) -> list[bytes]:
     """`{"metric":{...}` of each series, without the closing brace of the outer object."""
+    if frame.texts is None:
+        frame.texts = _metric_objects(frame)
+    return frame.texts
+
+
+def _metric_objects(frame: LabelFrame) -> list[bytes]:
     strings = frame.symbols.strings
     columns: list[list[bytes]] = []
     for name, column in sorted(frame.columns.items()):

@@ -1,12 +1,14 @@
 """One block, open for reading. Called by `storage.select` and `storage.db`, compaction, deletes; calls `index` and `chunkfile`.
 
-Files are mapped and read as queries need them; checksums are verified whenever something is read. A block may be deleted while
-it is read: the maps stay. Thread-safe: nothing changes but `meta` and `tombstones`, which are replaced whole.
+Files are mapped and read as queries need them; checksums are verified whenever something is read. What matchers find is
+remembered for a while (`recent`). A block may be deleted while it is read: the maps stay. Thread-safe: nothing changes but
+`meta` and `tombstones`, which are replaced whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,15 @@ from styr.metrics.storage.block.chunkfile import ChunkFiles
 from styr.metrics.storage.block.index import FILE as INDEX
 from styr.metrics.storage.block.index import FIRST, LAST, Found, Index
 from styr.metrics.storage.block.meta import Meta
+from styr.metrics.storage.block.recent import RECENT
 from styr.metrics.storage.block.tombstones import Tombstones
 from styr.metrics.storage.chunkset import ChunkSet
 
 CHUNKS = "chunks"
+MANY = 50_000
+"""Series; of more, only the chunks of the time asked for are read, and nothing is remembered."""
+_numbers = count()
+"""Of the blocks opened in this process: two directories of one name are two blocks."""
 
 
 class Block:
@@ -31,6 +38,7 @@ class Block:
         self.index = Index.open(directory / INDEX)
         self.files = ChunkFiles(directory / CHUNKS)
         self.tombstones: Tombstones = tombstones.read(directory)
+        self._number = next(_numbers)
 
     def __repr__(self) -> str:
         return f"Block({self.meta.ulid}, {self.meta.mint} .. {self.meta.maxt})"
@@ -43,10 +51,17 @@ class Block:
 
     def find(self, matchers: Sequence[Matcher], start: int = FIRST, end: int = LAST) -> Found:
         """The series that all `matchers` match and that have a chunk overlapping `start .. end` (inclusive). Raises Corrupt."""
-        ids, rest = matching.find(self.index, matchers)
-        if rest:
-            ids = ids[matching.keep(self.index.series(ids).frame, rest)]
-        return self.index.series(ids, start, end)
+        key = self._number, tuple(matchers)
+        known = RECENT.get(key)
+        if known is None:
+            ids, rest = matching.find(self.index, matchers)
+            if rest:
+                ids = ids[matching.keep(self.index.series(ids).frame, rest)]
+            if len(ids) > MANY:
+                return self.index.series(ids, start, end)
+            known = self.index.series(ids)
+            RECENT.put(key, known)
+        return known.within(start, end)
 
     def chunks(self, matchers: Sequence[Matcher], start: int = FIRST, end: int = LAST) -> ChunkSet:
         """The same, with where their chunks lie and what has been deleted. Raises Corrupt."""

@@ -57,6 +57,19 @@ class Found:
     mints: Ints
     maxts: Ints
 
+    def within(self, start: int, end: int) -> Found:
+        """The chunks that overlap `start .. end` (inclusive), and the series that have one."""
+        wanted = (self.mints <= end) & (self.maxts >= start)
+        chunks = np.flatnonzero(wanted)
+        if len(chunks) == len(wanted):
+            return self
+        at = _starts(wanted)[self.chunk_at]
+        ids, frame = self.ids, self.frame
+        kept = np.flatnonzero(at[1:] > at[:-1])
+        if len(kept) < len(ids):
+            ids, frame, at = ids[kept], frame.take(kept), np.append(at[kept], at[-1:])
+        return Found(ids, frame, at, self.refs[chunks], self.mints[chunks], self.maxts[chunks])
+
 
 class Index:
     def __init__(self, data: Bytes, file: str) -> None:
@@ -202,7 +215,7 @@ def _dense(ordinals: Ids, symbols: int) -> tuple[Ints, Ids, Ids]:
     return used, ordinals, ranks
 
 
-def _starts(counts: Ints) -> Ints:
+def _starts(counts: Ints | NDArray[np.bool_]) -> Ints:
     at = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=at[1:])
     return at
