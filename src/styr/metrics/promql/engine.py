@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -31,6 +32,10 @@ from styr.metrics.promql.plan import StepInvariant, Times, plan
 from styr.metrics.promql.query import Query, Samples
 from styr.metrics.promql.selectors import clean
 from styr.metrics.promql.values import Matrix, merge_same, without_names
+
+MOST_TEXT = 4096
+"""Characters of an expression whose tree is kept."""
+_parse = lru_cache(maxsize=512)(parse)
 
 Kind = Literal["vector", "matrix", "scalar", "string"]
 
@@ -105,7 +110,8 @@ class Engine:
         self.querier, self.settings, self.active, self.clock = querier, settings, active, clock
 
     def parse(self, text: str) -> Expr:
-        return parse(text, self.settings.features)
+        """The same tree for the same text, as long as it is one of the last: dashboards and rules repeat themselves."""
+        return (_parse if len(text) < MOST_TEXT else parse)(text, self.settings.features)
 
     def instant(
         self,

@@ -78,6 +78,7 @@ class Api:
         registry = parts.registry
         self._requests = Counter("styr_http_requests", "HTTP requests answered.", names, registry=registry)
         self._took = Histogram("styr_http_request_duration_seconds", "Time to answer.", ["handler"], registry=registry)
+        self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         running = Gauge("styr_queries_running", "Queries in worker threads.", registry=registry)
         running.set_function(lambda: gate.running)
 
@@ -108,9 +109,18 @@ class Api:
         except Exception as error:
             log.error("request failed", error, path=request.path)
             response = reply.internal(f"{type(error).__name__}; see the server's log")
-        self._requests.labels(name, str(response.status)).inc()
-        self._took.labels(name).observe(perf_counter() - began)
+        counted, took = self._counters(name, response.status)
+        counted.inc()
+        took.observe(perf_counter() - began)
         return response
+
+    def _counters(self, name: str, status: int) -> tuple[Counter, Histogram]:
+        """Of a handler and a status: there are few, and looking them up by their texts costs more than counting."""
+        found = self._children.get((name, status))
+        if found is None:
+            found = self._requests.labels(name, str(status)), self._took.labels(name)
+            self._children[name, status] = found
+        return found
 
     def _find(self, request: Request) -> tuple[str, Endpoint, str]:
         """(name for the metrics, endpoint, variable part of the path). Raises `_NoRoute`."""

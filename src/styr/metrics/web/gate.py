@@ -12,6 +12,8 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from styr.kit.clock import Clock
@@ -33,7 +35,10 @@ class Gate:
         self.concurrency = concurrency
         self.timeout = timeout
         self._free = asyncio.Semaphore(concurrency)
-        self._threads = ThreadPoolExecutor(concurrency + 2, thread_name_prefix="query")
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads = 0
+        """As many as there were queries at once. They last, and all take from `_jobs`."""
+        self._writers = ThreadPoolExecutor(2, thread_name_prefix="answer")
         self.running = 0
 
     async def run(self, work: Callable[[Limits], T], limits: Limits | None = None) -> T:
@@ -43,7 +48,10 @@ class Gate:
         self.running += 1
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
-        self._threads.submit(self._work, loop, answer, work, limits)
+        if self._threads < self.running:
+            self._threads += 1
+            threading.Thread(target=self._serve, name=f"query_{self._threads}", daemon=True).start()
+        self._jobs.put(partial(self._work, loop, answer, work, limits))
         left = max(0.0, limits.deadline - self._clock.monotonic())
         timer = loop.call_later(left, _fail, answer, QueryTimeout("query timed out in expression evaluation"))
         try:
@@ -63,6 +71,11 @@ class Gate:
                 await self._free.acquire()
         except TimeoutError:
             raise QueryTimeout(f"query timed out in query queue: {self.concurrency} others are running") from None
+
+    def _serve(self) -> None:
+        """A worker thread's life. An executor would take three locks for each query."""
+        while job := self._jobs.get():
+            job()
 
     def _work(
         self,
@@ -99,10 +112,12 @@ class Gate:
     async def pieces(self, pieces: Iterator[bytes]) -> tuple[bytes, bool]:
         """The next piece of an answer, made in a thread; (b"", False) at the end."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, _next, pieces)
+        return await loop.run_in_executor(self._writers, _next, pieces)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for _ in range(self._threads):
+            self._jobs.put(None)
+        self._writers.shutdown(wait=False, cancel_futures=True)
 
 
 def _give(answer: asyncio.Future[T], found: T) -> None:
