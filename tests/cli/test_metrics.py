@@ -11,11 +11,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from styr.cli.main import styr
 from styr.cli.metrics import SUBCOMMANDS, command
+from styr.kit.clock import SystemClock
+from styr.metrics.model.labels import make
+from styr.metrics.storage.db import Database
 from tests.metrics.web.peer import make_block
 
 VECTOR = {
@@ -278,6 +282,43 @@ def test_unit_tests_of_rules_run(tmp_path: Path) -> None:
     assert "FAILED" in result.output
     assert "0 tests" in run("test", "rules", str(case), "--run", "other").output
     assert "--run" in run("test", "rules", str(case), "--run", "(").output
+
+
+def test_what_is_only_in_the_log_is_dumped_as_well(tmp_path: Path) -> None:
+    database = Database.open(tmp_path, SystemClock())
+    database.head.append(database.head.refs([make({"__name__": "m"})]), np.array([1_700_000_000_000]), np.array([2.5]))
+    database.head.sync()
+    assert run("tsdb", "dump", str(tmp_path)).output == '{__name__="m"} 2.5 1700000000000\n'
+    database.close()
+
+
+CLASSIC = """\
+# TYPE h histogram
+h_bucket{le="1.0"} 1 1700000000
+h_bucket{le="+Inf"} 2 1700000000 # {trace="a"} 1.5
+h_sum 2.5 1700000000
+h_count 2 1700000000
+h_created 1600000000 1700000000
+# TYPE g gaugehistogram
+g_bucket{le="+Inf"} 2 1700000000
+g_gsum 2.5 1700000000
+g_gcount 2 1700000000
+# EOF
+"""
+
+
+@pytest.mark.needs("promtool")
+def test_histograms_are_backfilled_as_promtool_does(tmp_path: Path) -> None:
+    """OpenMetrics text knows classic ones only; they are series like any others."""
+    source = tmp_path / "old.om"
+    source.write_text(CLASSIC)
+    made = run("tsdb", "create-blocks-from", "openmetrics", str(source), str(tmp_path / "ours"))
+    assert made.exit_code == 0, made.output
+    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(source), str(tmp_path / "theirs")]
+    subprocess.run(command, capture_output=True, timeout=120, check=True)
+    ours, theirs = (run("tsdb", "dump", str(tmp_path / name)).output for name in ("ours", "theirs"))
+    assert ours == theirs
+    assert len(ours.splitlines()) == 8
 
 
 @pytest.mark.needs("promtool")

@@ -163,19 +163,21 @@ def analyze(directory: Path, block: str, limit: int, selector: str) -> None:
 @click.option("--start", default="", metavar="TIME", help="From this time: RFC 3339, or seconds since 1970.")
 @click.option("--end", default="", metavar="TIME", help="Up to this time.")
 def dump(directory: Path, selector: str, start: str, end: str) -> None:
-    """Print every sample of the blocks, as `promtool tsdb dump` does: series, value, milliseconds.
+    """Print every sample of the blocks and of the write-ahead log, as `promtool tsdb dump` does: series, value, milliseconds.
+    Nothing is changed; the engine may run on the directory.
 
     \b
     Example:
       styr metrics tsdb dump DIR --match 'up' > up.txt
     """
-    from styr.metrics.storage.select import ChunkSelection
+    from styr.metrics.storage.look import look
 
     (low, high), matchers = _span(start, end), _matchers(selector)
-    with told():
-        sets = [block.chunks(matchers, low, high) for block in _blocks(directory)]
+    with told(), look(directory) as found:
+        for problem in found.problems:
+            click.echo(f"warning: {problem}", err=True)
         out = sys.stdout
-        for line in _samples(ChunkSelection(sets, low, high)):
+        for line in _samples(found.querier.select(matchers, low, high)):
             out.write(line)
 
 
@@ -220,7 +222,8 @@ def create_blocks_from() -> None:
     "--label", "labels", multiple=True, metavar="NAME=VALUE", help="Put this label on every series; may be repeated."
 )
 def openmetrics(file: Any, directory: Path, max_block_duration: str, labels: tuple[str, ...]) -> None:
-    """Make blocks of an OpenMetrics text whose samples all have timestamps. FILE may be - for stdin.
+    """Make blocks of an OpenMetrics text whose samples all have timestamps. FILE may be - for stdin. The text has no native
+    histograms; classic ones are series like any others, and exemplars are left out, as promtool does.
 
     \b
     Example:
@@ -240,7 +243,7 @@ def openmetrics(file: Any, directory: Path, max_block_duration: str, labels: tup
         missing = next((each for each in samples if each.t is None), None)
         if missing is not None:
             raise Hint(f"{_series_text(missing.labels)} has no timestamp; backfilled samples need one.")
-        rows = ((each.labels, each.t or 0, each.value) for each in samples if each.histogram is None)
+        rows = ((each.labels, each.t or 0, each.value) for each in samples)
         made = create_blocks(
             directory,
             rows,

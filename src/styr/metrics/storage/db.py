@@ -27,7 +27,7 @@ from styr.metrics.model.samples import Appender
 from styr.metrics.storage import headblocks
 from styr.metrics.storage.block import catalog, compact, delete, retention, snapshot, ulid
 from styr.metrics.storage.block.block import Block
-from styr.metrics.storage.block.meta import OUT_OF_ORDER, SELECTED_SERIES, STALE_SERIES, Meta
+from styr.metrics.storage.block.meta import Meta
 from styr.metrics.storage.checkpoint import checkpoint
 from styr.metrics.storage.head import Head, HeadSettings
 from styr.metrics.storage.headblocks import Span
@@ -117,11 +117,7 @@ class Database:
         catalog.clean(self.path)
         self._reload()
         self.head = Head(self.path, self.settings.head)
-        whole = [
-            b.meta.maxt for b in self.blocks if not {OUT_OF_ORDER, STALE_SERIES, SELECTED_SERIES} & set(b.meta.hints)
-        ]
-        if whole:
-            self.head.min_valid = max(whole)
+        self.head.min_valid = catalog.newest(self.blocks, self.head.min_valid)
         recover(self.head, self.recovered)
         self.problems += self.recovered.problems
         self.head.start()

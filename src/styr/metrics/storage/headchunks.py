@@ -62,19 +62,21 @@ class HeadChunks:
         """Of the file that is written to."""
         return self.first + len(self.segments) - 1
 
-    def load(self) -> Scanned:
-        """Reads what is there; a file that does not end as it should is cut behind its last whole chunk. Raises OSError."""
+    def load(self, look: bool = False) -> Scanned:
+        """Reads what is there; a file that does not end as it should is cut behind its last whole chunk. To `look`: the files
+        are another's, and left as they are. Raises OSError."""
         found = sorted((int(path.name), path) for path in self.directory.iterdir() if path.name.isdigit())
         chunks, files, problems = [], [], []
         for place, (number, path) in enumerate(found):
             if number != found[0][0] + place:
                 problems.append(
-                    f"{path}: file {found[0][0] + place:06d} is missing before it; it and later ones are removed"
+                    f"{path}: file {found[0][0] + place:06d} is missing before it; it and later ones are "
+                    f"{'passed over' if look else 'removed'}"
                 )
-                for _, each in found[place:]:
+                for _, each in [] if look else found[place:]:
                     each.unlink()
                 break
-            rows = self._scan(path, problems)
+            rows = self._scan(path, problems, look)
             self.segments.append(map_file(path))
             self.newest.append(int(rows[:, kernels.MAXT].max()) if len(rows) else -(1 << 63))
             chunks.append(rows)
@@ -83,7 +85,7 @@ class HeadChunks:
         none = np.zeros((0, 6), np.int64)
         return Scanned(np.concatenate([none, *chunks]), np.concatenate([none[:, 0], *files]), problems)
 
-    def _scan(self, path: Path, problems: list[str]) -> NDArray[np.int64]:
+    def _scan(self, path: Path, problems: list[str], look: bool) -> NDArray[np.int64]:
         data = map_file(path)
         good = np.array([0, 0], np.int64)
         if bytes(data[:HEADER]) == MAGIC:
@@ -93,8 +95,11 @@ class HeadChunks:
             rows = np.zeros((0, 6), np.int64)
         if not good[1]:
             problems.append(
-                f"{path}: {len(data) - int(good[0])} bytes behind offset {int(good[0])} are no chunks; cut off"
+                f"{path}: {len(data) - int(good[0])} bytes behind offset {int(good[0])} are no chunks; "
+                f"{'passed over' if look else 'cut off'}"
             )
+        if look:
+            return rows
         if not good[0]:
             path.write_bytes(MAGIC)
         elif int(good[0]) < len(data):

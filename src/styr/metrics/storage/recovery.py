@@ -50,13 +50,13 @@ class Recovered:
     problems: list[str] = field(default_factory=list)
 
 
-def recover(head: Head, report: Recovered | None = None) -> Recovered:
-    """Raises OSError and StorageError when the directory cannot be read or repaired."""
+def recover(head: Head, report: Recovered | None = None, look: bool = False) -> Recovered:
+    """Raises OSError and StorageError when the directory cannot be read or repaired. To `look` repairs nothing."""
     report = report or Recovered()
     began = time.perf_counter()
-    scanned = head.disk.load()
+    scanned = head.disk.load(look)
     report.problems += scanned.problems
-    _Replay(head, scanned, report).run()
+    _Replay(head, scanned, report, look).run()
     report.series = len(head.registry)
     report.chunks = int(head.state.info[headkernels.CHUNKS])
     report.seconds = time.perf_counter() - began
@@ -64,8 +64,8 @@ def recover(head: Head, report: Recovered | None = None) -> Recovered:
 
 
 class _Replay:
-    def __init__(self, head: Head, scanned: Scanned, report: Recovered) -> None:
-        self._head, self._state, self._report = head, head.state, report
+    def __init__(self, head: Head, scanned: Scanned, report: Recovered, look: bool) -> None:
+        self._head, self._state, self._report, self._look = head, head.state, report, look
         order = np.argsort(scanned.chunks[:, headscan.REF], kind="stable")
         self._chunks = np.ascontiguousarray(scanned.chunks[order])
         self._files = scanned.files[order]
@@ -104,9 +104,13 @@ class _Replay:
             if number < 0:
                 self._report.problems.append(f"{path}: unreadable behind byte {found.good}; the rest of it is ignored")
                 continue
-            gone = truncate_after(directory, number, path, found.good)
-            if number == last and not gone:
+            gone = [] if self._look else truncate_after(directory, number, path, found.good)
+            if number == last:
                 self._report.torn += size - found.good
+            elif self._look:
+                self._report.problems.append(
+                    f"{path}: corrupt at byte {found.good}; the rest of the log is passed over"
+                )
             else:
                 self._report.problems.append(
                     f"{path}: corrupt at byte {found.good}; the log ends there now, {len(gone)} later segments are dropped"

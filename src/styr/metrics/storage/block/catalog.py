@@ -12,7 +12,7 @@ from pathlib import Path
 from styr.metrics.model.errors import Corrupt
 from styr.metrics.storage.block import files, meta, ulid
 from styr.metrics.storage.block.block import Block
-from styr.metrics.storage.block.meta import Meta
+from styr.metrics.storage.block.meta import OUT_OF_ORDER, SELECTED_SERIES, STALE_SERIES, Meta
 from styr.metrics.storage.block.writer import CREATING
 
 DELETING = ".tmp-for-deletion"
@@ -81,6 +81,13 @@ def load(root: Path, known: Mapping[str, Block] | None = None, *, look: bool = F
                 _open(root / name, each, loaded)
     loaded.blocks.sort(key=lambda block: (block.meta.mint, block.meta.ulid))
     return loaded
+
+
+def newest(blocks: Iterable[Block], default: int) -> int:
+    """Up to where (exclusive) blocks have everything: the end of the last one that is not of some series only, or of late
+    samples. `default` when there is none."""
+    partial = {OUT_OF_ORDER, STALE_SERIES, SELECTED_SERIES}
+    return max((block.meta.maxt for block in blocks if not partial & set(block.meta.hints)), default=default)
 
 
 def _open(directory: Path, each: Block | Meta, loaded: Loaded) -> None:
