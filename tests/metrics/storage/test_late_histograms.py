@@ -292,3 +292,37 @@ def test_prometheus_replays_our_log_of_them(tmp_path: Path) -> None:
     with prometheus(data, config=CONFIG) as peer:
         assert told(peer) == clean
         assert {len(samples) for samples in clean.values()} == {180}
+
+
+@pytest.mark.needs("prometheus")
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_any_order_of_any_kinds(tmp_path: Path, seed: int) -> None:
+    """Floats and histograms of one series at random times within the window, to both; then blocks of ours."""
+    random = np.random.default_rng(seed)
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    database = opened(ours, out_of_order_window=WINDOW)
+    series = [make({"__name__": "mixed", "i": str(i)}) for i in range(3)]
+    with prometheus(theirs, RECEIVER, config=CONFIG) as peer:
+        for t in (START + random.permutation(230)[:200] * MINUTE).tolist():
+            for labels in series:
+                k, kind = int(random.integers(0, 50)), int(random.integers(0, 4))
+                if kind == 0:
+                    peer.remote_write(remote_write([(labels, [(t, float(k))])]))
+                    refs = database.head.refs([labels])
+                    assert database.head.append(refs, np.array([t]), np.array([float(k)])).added == 1
+                    continue
+                counts = {int(i): float(k + 1) for i in random.integers(-5, 5, 3)}
+                h = histogram(counts, integer=kind != 1, hint=GAUGE if kind == 3 else UNKNOWN)
+                peer.remote_write(write_request({labels: [(t, h)]}))
+                append(database, {labels: [(t, h)]})
+        by_them = peer.raw(START + 240 * MINUTE, 2 * WINDOW)
+    want = read(database)
+    assert {labels: len(samples) for labels, samples in want.items()} == dict.fromkeys(series, 200)
+    append(database, {series[0]: [(START + 12 * 60 * MINUTE, histogram({0: 1}))]})
+    assert database.maintain_now().problems == []
+    database.close()
+    with prometheus(ours, config=CONFIG) as peer:
+        assert peer.raw(START + 240 * MINUTE, 2 * WINDOW) == by_them
+    other = opened(theirs, out_of_order_window=WINDOW)
+    assert read(other) == want
+    other.close()
