@@ -428,7 +428,12 @@ class Connection(asyncio.Protocol):
         if isinstance(body, bytes):
             head = wire.head(response, length=len(body), close=not exchange.keep_alive)
             if not self._lost:
-                self._transport.write(head + body if wanted else head)
+                if wanted and len(body) > HIGH_WATER:
+                    # Never copied: neither behind the head, nor what the socket does not take at once.
+                    self._transport.write(head)
+                    self._transport.write(memoryview(body))
+                else:
+                    self._transport.write(head + body if wanted else head)
                 await self._drain()
             return
         try:

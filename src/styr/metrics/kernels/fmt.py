@@ -46,6 +46,8 @@ def _powers() -> NDArray[np.uint64]:
 
 
 _POWERS = _powers()
+_PAIRS = np.array([(48 + i // 10, 48 + i % 10) for i in range(100)], np.uint8)
+"""00 to 99 as text."""
 
 
 @kernel()
@@ -105,14 +107,24 @@ def _shortest(fraction: Int, exponent: Int) -> tuple[Int, Int]:
 
 @kernel()
 def _digits(out: Bytes, at: Int, number: Int) -> Int:
-    """A u8 in decimal. Returns the position after it."""
-    count, rest = 1, number
-    while rest >= np.uint64(10):
-        rest //= np.uint64(10)
+    """A u8 in decimal, two digits a division. Returns the position after it."""
+    count, bound = 1, np.uint64(10)
+    while number >= bound and count < 19:
+        bound *= np.uint64(10)
         count += 1
-    for i in range(count):
-        out[at + count - 1 - i] = np.uint8(np.uint64(48) + number % np.uint64(10))
-        number //= np.uint64(10)
+    if number >= bound:
+        count += 1  # 10**20 is no u8.
+    end = at + count
+    while number >= np.uint64(100):
+        rest = number // np.uint64(100)
+        pair = np.int64(number - rest * np.uint64(100))
+        end -= 2
+        out[end], out[end + 1] = _PAIRS[pair, 0], _PAIRS[pair, 1]
+        number = rest
+    pair = np.int64(number)
+    out[end - 1] = _PAIRS[pair, 1]
+    if pair >= 10:
+        out[end - 2] = _PAIRS[pair, 0]
     return at + count
 
 
@@ -215,13 +227,22 @@ def write_time(out: Bytes, at: Int, t: Int) -> Int:
 def points(t: Ints, bits: Ints, offsets: Ints, out: Bytes, ends: Ints) -> Int:
     """`[1435781451.781,"1"],[...]` of each series i, whose points are `offsets[i]:offsets[i + 1]`; its text ends at
     `ends[i]`. `out` has `POINT_WIDTH` bytes for each point. Returns the bytes written."""
-    at = 0
+    at, text, size = 0, 0, 0
     for series in range(len(offsets) - 1):
         for i in range(offsets[series], offsets[series + 1]):
             out[at] = 91
             at = write_time(out, at + 1, t[i])
             out[at], out[at + 1] = 44, 34
-            at = write_float(out, at + 2, bits[i], 0)
+            at += 2
+            if (
+                i > offsets[0] and bits[i] == bits[i - 1]
+            ):  # As in most steps between two scrapes: its text is there already.
+                for k in range(size):
+                    out[at + k] = out[text + k]
+            else:
+                size = write_float(out, at, bits[i], 0) - at
+            text = at
+            at += size
             out[at], out[at + 1], out[at + 2] = 34, 93, 44
             at += 3
         if offsets[series + 1] > offsets[series]:

@@ -25,6 +25,10 @@ PIECE = 500_000
 MAX_ANNOTATIONS = 10
 """Warnings, and as many infos, in one answer; then only their number."""
 
+COPIED = 65_536
+"""Bytes up to which a copy is cheaper than many views."""
+Fragment = bytes | memoryview
+
 encode = msgspec.json.encode
 
 
@@ -79,14 +83,22 @@ def failure(kind: str, message: str) -> bytes:
 
 def query_result(result: Result, stats: Mapping[str, Any] | None = None) -> Iterator[bytes]:
     """The whole answer of `query` and `query_range`, in pieces."""
-    yield b'{"status":"success","data":{"resultType":"' + result.type.encode() + b'","result":'
+    head = b'{"status":"success","data":{"resultType":"' + result.type.encode() + b'","result":'
+    ahead: list[Fragment]
     if result.type in ("scalar", "string"):
-        yield _single(result)
+        ahead = [head, _single(result)]
     else:
-        yield from _array(result)
+        ahead = [head + b"["]
+        for piece in _series(result):
+            if len(ahead) > 1:
+                yield b"".join(ahead)
+                ahead = [b","]
+            ahead += piece
+        ahead.append(b"]")
     if stats is not None:
-        yield b',"stats":' + encode(stats)
-    yield b"}" + tail(result.warnings, result.infos)
+        ahead.append(b',"stats":' + encode(stats))
+    ahead.append(b"}" + tail(result.warnings, result.infos))
+    yield b"".join(ahead)
 
 
 def _single(result: Result) -> bytes:
@@ -94,30 +106,26 @@ def _single(result: Result) -> bytes:
     return encode([seconds(int(result.points.t[0])), text])
 
 
-def _array(result: Result) -> Iterator[bytes]:
+def _series(result: Result) -> Iterator[list[Fragment]]:
+    """Series with commas between them, as fragments that are joined once; no list is empty. A series without points has no
+    place in an answer."""
     points = result.points
     metrics = metric_objects(points.frame)
-    plain = not points.histograms
     key = b',"values":[' if result.type == "matrix" else b',"value":'
-    end = b"]}" if result.type == "matrix" else b"}"
-    separator = b"["
+    end = b"]}," if result.type == "matrix" else b"},"
     for first, last in _pieces(points.offsets):
-        if plain:
+        if points.histograms:
+            objects = [_mixed(result.type, points, metrics[row], row) for row in range(first, last)]
+            found: list[Fragment] = [part for each in objects if each for part in (each, b",")]
+        else:
             offsets = points.offsets[first : last + 1]
             low, high = int(offsets[0]), int(offsets[-1])
             texts = _texts(points.t[low:high], points.v[low:high], offsets - low)
-            objects = [
-                metric + key + text + end
-                for metric, text in zip(metrics[first:last], texts, strict=True)
-                if text  # a series without points has no place in an answer
-            ]
-        else:
-            objects = [_mixed(result.type, points, metrics[row], row) for row in range(first, last)]
-        objects = [each for each in objects if each]
-        if objects:
-            yield separator + b",".join(objects)
-            separator = b","
-    yield b"[]" if separator == b"[" else b"]"
+            pairs = zip(metrics[first:last], texts, strict=True)
+            found = [part for metric, text in pairs if text for part in (metric, key, text, end)]
+        if found:
+            found[-1] = found[-1][:-1]  # The comma behind the last.
+            yield found
 
 
 def _pieces(offsets: Any) -> Iterator[tuple[int, int]]:
@@ -130,13 +138,13 @@ def _pieces(offsets: Any) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _texts(t: Times, v: Values, offsets: Any) -> list[bytes]:
-    """`[t,"v"],[t,"v"]` of each series."""
+def _texts(t: Times, v: Values, offsets: Any) -> list[Fragment]:
+    """`[t,"v"],[t,"v"]` of each series; views of one buffer."""
     out = np.empty(fmt.POINT_WIDTH * len(t) + fmt.POINT_WIDTH, np.uint8)
     ends = np.zeros(len(offsets) - 1, np.int64)
     bits = np.ascontiguousarray(v, np.float64).view(np.int64)
     size = fmt.points(np.ascontiguousarray(t), bits, np.ascontiguousarray(offsets), out, ends)
-    raw = out[:size].tobytes()
+    raw = out.data[:size] if size > COPIED else out[:size].tobytes()
     stops = ends.tolist()
     return [raw[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
 
@@ -151,10 +159,10 @@ def _mixed(kind: str, points: Points, metric: bytes, row: int) -> bytes:
     if not texts and not pairs:
         return b""
     if kind == "vector":
-        return metric + (b',"value":' + texts if texts else b',"histogram":' + pairs[0]) + b"}"
+        return metric + (b',"value":' + bytes(texts) if texts else b',"histogram":' + pairs[0]) + b"}"
     out = metric
     if texts:
-        out += b',"values":[' + texts + b"]"
+        out += b',"values":[' + bytes(texts) + b"]"
     if pairs:
         out += b',"histograms":[' + b",".join(pairs) + b"]"
     return out + b"}"
