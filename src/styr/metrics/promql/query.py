@@ -96,7 +96,9 @@ def collect(query: Query, stream: Stream, steps: int) -> Matrix:
             stream.frame if len(where) == stream.frame.size else stream.frame.take(where),
             part.v if full else part.v[rows],
             part.ok if full else part.ok[rows],
-            {new: part.histograms[old] for new, old in enumerate(rows.tolist()) if old in part.histograms},
+            {new: part.histograms[old] for new, old in enumerate(rows.tolist()) if old in part.histograms}
+            if part.histograms
+            else {},
             None if stream.drop is None else stream.drop[where],
         )
         query.hold(matrix.weight)

@@ -28,6 +28,9 @@ _BATCH = 500_000
 """Samples in a batch, at most (but for one long series): arrays of this size are used again by the allocator, larger ones are
 mapped and zeroed anew each time, which costs as much as decoding them."""
 
+_IS_HISTOGRAM = ~np.isin(np.arange(256), FLOATS)
+"""By encoding."""
+
 _NONE = ChunkSet(
     LabelFrame(Symbols(), 0), np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64),
     np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros(0, np.int64), (),
@@ -102,7 +105,7 @@ class ChunkSelection:
     def __init__(self, sets: Sequence[ChunkSet], start: int, end: int) -> None:
         self._chunks = merged([without_deleted([each]) if each.deleted else each for each in sets])
         self._start, self._end = start, end
-        self._histograms = not np.isin(self._chunks.encoding, FLOATS).all()
+        self._histograms = bool(_IS_HISTOGRAM[self._chunks.encoding].any())
         segments = self._chunks.segments
         self._bases = np.array([segment.ctypes.data for segment in segments], np.int64)
         self._sizes = np.array([len(segment) for segment in segments], np.int64)
@@ -154,7 +157,7 @@ class ChunkSelection:
     def _with_histograms(self, floats: Batch, first: int, last: int) -> Batch:
         c = self._chunks
         low, high = int(c.offsets[first]), int(c.offsets[last])
-        which = np.flatnonzero(~np.isin(c.encoding[low:high], FLOATS)) + low
+        which = np.flatnonzero(_IS_HISTOGRAM[c.encoding[low:high]]) + low
         if not len(which):
             return floats
         series = np.searchsorted(c.offsets, which, "right") - 1
