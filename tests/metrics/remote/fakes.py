@@ -30,6 +30,9 @@ class FakeAppender:
         self.resolved += len(series)
         return np.array([self.series.setdefault(labels, len(self.series) + 1) for labels in series], np.int64)
 
+    def holds(self, refs: Refs) -> bool:
+        return set(refs.tolist()) <= set(self.series.values())
+
     def labels(self, ref: int) -> Labels:
         return next(labels for labels, known in self.series.items() if known == ref)
 

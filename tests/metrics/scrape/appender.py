@@ -39,6 +39,14 @@ class Memory:
                 self.names.append(labels)
         return np.array([self._refs[labels] for labels in series], np.int64)
 
+    def holds(self, refs: Refs) -> bool:
+        return set(self._refs.values()).issuperset(refs.tolist())
+
+    def forget(self, labels: Labels) -> None:
+        """As retention does."""
+        del self._refs[labels]
+        self.generation += 1
+
     def layout(self, refs: Refs) -> MemoryLayout:
         assert len(np.unique(refs)) == len(refs)
         self.layouts += 1

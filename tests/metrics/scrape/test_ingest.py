@@ -231,10 +231,19 @@ def test_a_target_cannot_forge_its_own_health() -> None:
 
 def test_references_are_asked_for_again_when_storage_says_so() -> None:
     scraped = Scraped()
+    scraped.scrape("a 1\nb 1\n")
+    scraped.memory.forget(next(each for each in scraped.memory.names if ("__name__", "a") in each))
+    assert not scraped.scrape("a 2\nb 2\n").hit
+    assert scraped.scrape("a 3\nb 3\n").hit
+    assert scraped.memory.last() == {"a": 3.0, "b": 3.0}
+
+
+def test_the_end_of_other_series_disturbs_nobody() -> None:
+    scraped = Scraped()
     scraped.scrape("a 1\n")
-    scraped.memory.generation += 1
-    assert not scraped.scrape("a 2\n").hit
-    assert scraped.scrape("a 3\n").hit
+    scraped.memory.refs([(("__name__", "other"),)])
+    scraped.memory.forget((("__name__", "other"),))
+    assert scraped.scrape("a 2\n").hit
     assert scraped.memory.layouts == 1
 
 

@@ -118,6 +118,9 @@ class Appender(Protocol):
     def generation(self) -> int:
         """Changes whenever refs that nobody appended to for a while may have been removed."""
 
+    def holds(self, refs: Refs) -> bool:
+        """Whether all of these series are still there."""
+
     def layout(self, refs: Refs) -> Layout: ...
 
     def append_row(self, layout: Layout, t: int, values: Values) -> Appended:

@@ -98,6 +98,9 @@ class Scratch:
             out.append(number)
         return np.array(out, np.int64)
 
+    def holds(self, refs: Refs) -> bool:
+        return bool((refs < len(self._series)).all())
+
     def layout(self, refs: Refs) -> Layout:
         return _Layout(refs)
 

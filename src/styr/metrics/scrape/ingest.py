@@ -101,7 +101,17 @@ class Ingest:
 
     def is_large(self, body: Body) -> bool:
         """Whether parsing the body, which no layout spares, would keep others waiting: then `prepare` belongs into a thread."""
-        return len(body) >= LARGE and (self._lines is None or self._generation != self._appender.generation)
+        return len(body) >= LARGE and (self._lines is None or not self._is_current())
+
+    def _is_current(self) -> bool:
+        """Whether the series of the scrape before are all there still, whatever others were removed."""
+        generation = self._appender.generation
+        if self._generation != generation:
+            known = np.fromiter(self._resolved.values(), np.int64, len(self._resolved))
+            if not self._appender.holds(np.concatenate([self.series.refs, self.series.own, known[known >= 0]])):
+                return False
+            self._generation = generation
+        return True
 
     def prepare(self, body: bytes, media: Media) -> Prepared | None:
         """Parses; touches nothing that others use. None when something is wrong with the body, which `scrape` will tell."""
@@ -163,7 +173,7 @@ class Ingest:
     def _read(self, body: Body, media: Media, t: int, prepared: Prepared | None) -> Outcome:
         end, mode = self._shape(body, media)
         lines = self._lines
-        if lines is not None and lines.mode == mode and end >= 0 and self._generation == self._appender.generation:
+        if lines is not None and lines.mode == mode and end >= 0 and self._is_current():
             before, body.end = body.end, end
             lines.walk(body, self.series.row, self._scratch)
             counts = self._scratch.counts
@@ -323,7 +333,7 @@ class Ingest:
     ) -> Ints:
         """The series of the samples, -1 of dropped ones; `known` others count for the limit too. Raises Refused before any
         series is made. `remember` is for bodies without a layout, whose samples come again one by one."""
-        if self._generation != self._appender.generation:
+        if not self._is_current():
             self._resolved = {}
         if prepared is not None and prepared.generation == self._appender.generation:
             refs = prepared.refs

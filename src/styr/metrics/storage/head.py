@@ -112,6 +112,10 @@ class Head:
                 self.wal.log_bytes(records.series(made))
             return refs
 
+    def holds(self, refs: Refs) -> bool:
+        with self.lock:
+            return bool((self.registry.slots_of(np.ascontiguousarray(refs, np.int64)) >= 0).all())
+
     def layout(self, refs: Refs) -> HeadLayout:
         return HeadLayout(np.ascontiguousarray(refs, np.int64))
 
