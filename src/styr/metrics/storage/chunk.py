@@ -4,7 +4,7 @@ kinds meet or are few; calls `kernels.xor`, `kernels.xor2` and `histograms`. Man
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
@@ -15,7 +15,7 @@ from styr.metrics.kernels.xor2 import xor2_decode
 from styr.metrics.model.errors import Corrupt
 from styr.metrics.model.histogram import Histogram
 from styr.metrics.storage import histograms
-from styr.metrics.storage.chunkset import FLOAT_HISTOGRAM, FLOATS, HISTOGRAM, XOR
+from styr.metrics.storage.chunkset import FLOATS, XOR
 
 Ints = NDArray[np.int64]
 
@@ -48,28 +48,28 @@ def decode_floats(data: NDArray[np.uint8], encoding: int) -> tuple[Ints, Ints]:
     return t, v
 
 
-def encode(samples: Iterable[Sample]) -> list[Encoded]:
-    """The fewest chunks with at most 120 samples of one kind each. `samples` rise in time."""
+def encode(times: Sequence[int], values: Sequence[Value]) -> list[Encoded]:
+    """The fewest chunks with at most 120 samples of one kind each. `times` rise."""
     made: list[Encoded] = []
-    for _, group in groupby(samples, key=lambda sample: _kind(sample[1])):
-        run = list(group)
-        for at in range(0, len(run), MOST_SAMPLES):
-            made += _encode_run(run[at : at + MOST_SAMPLES])
+    first = 0
+    for kind, group in groupby(
+        values, key=type
+    ):  # Where integer and float histograms alternate is the encoder's business.
+        last = first + len(list(group))
+        run = _encode_floats if kind is int else _encode_histograms
+        for at in range(first, last, MOST_SAMPLES):
+            behind = min(at + MOST_SAMPLES, last)
+            made += run(times[at:behind], values[at:behind])
+        first = last
     return made
 
 
-def _kind(value: Value) -> int:
-    if isinstance(value, Histogram):
-        return HISTOGRAM if value.integer else FLOAT_HISTOGRAM
-    return XOR
+def _encode_floats(times: Sequence[int], values: Sequence[Value]) -> list[Encoded]:
+    out = np.zeros(20 * len(times) + 64, np.uint8)
+    length = xor_encode(np.array(times, np.int64), np.array(values, np.int64), 0, len(times), out, 0)
+    return [(XOR, out[:length].tobytes(), times[0], times[-1])]
 
 
-def _encode_run(run: Sequence[Sample]) -> list[Encoded]:
-    values = [value for _, value in run if isinstance(value, Histogram)]
-    if values:
-        encoders = histograms.encode([t for t, _ in run], values)
-        return [(each.encoding, each.data(), each.mint, each.maxt) for each in encoders]
-    t, v = np.array(run, np.int64).T.copy()
-    out = np.zeros(20 * len(run) + 64, np.uint8)
-    length = xor_encode(t, v, 0, len(run), out, 0)
-    return [(XOR, out[:length].tobytes(), run[0][0], run[-1][0])]
+def _encode_histograms(times: Sequence[int], values: Sequence[Value]) -> list[Encoded]:
+    encoders = histograms.encode(times, [value for value in values if isinstance(value, Histogram)])
+    return [(each.encoding, each.data(), each.mint, each.maxt) for each in encoders]

@@ -64,7 +64,7 @@ class Late:
 
     def chunks(self) -> list[Encoded]:
         """The open samples; several where their kinds alternate, and after a start."""
-        return encode(zip(self.t, self.v, strict=True))
+        return encode(self.t, self.v)
 
 
 class OutOfOrder:

@@ -202,7 +202,8 @@ def _any(chunks: Chunks, cuts: Cuts, segments: Sequence[Bytes]) -> tuple[Chunks,
             if not any(low <= t <= high for low, high in gone):
                 samples.setdefault(t, value)
     parts, rows, encodings, end = [], [], [], 0
-    for encoding, data_out, mint, maxt in encode(sorted(samples.items(), key=lambda sample: sample[0])):
+    times = sorted(samples)
+    for encoding, data_out, mint, maxt in encode(times, [samples[t] for t in times]):
         rows.append((end, len(data_out), mint, maxt))
         encodings.append(encoding)
         parts.append(data_out)
