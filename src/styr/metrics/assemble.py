@@ -1,8 +1,8 @@
 """The metrics engine put together: storage, PromQL, scraping, rules, HTTP API. Called by `process`, once, in a thread where
 it may block; everything heavy is imported from here.
 
-    engine = open_engine(options, clock, random)     # reads the data directory: seconds
-    await engine.run()                               # until cancelled: scrapes, evaluates, maintains
+    engine = Engine(open_intake(options, clock, random))     # reads the data directory: seconds
+    await engine.run()                                       # until cancelled: scrapes, evaluates, maintains
     await engine.close()
 """
 
@@ -22,13 +22,14 @@ from prometheus_client import CollectorRegistry
 from styr.kit.clock import Clock
 from styr.kit.log import Log
 from styr.metrics import memory, selfmetrics
-from styr.metrics.config import Config, load
-from styr.metrics.jobs import Jobs
+from styr.metrics.config import Config
+from styr.metrics.intake import Intake, kept, open_intake, read_config, window
 from styr.metrics.notifying import Notifying
 from styr.metrics.options import Options
 from styr.metrics.promql import engine as promql
 from styr.metrics.promql.features import DEFAULT, EXPERIMENTAL
 from styr.metrics.remote.otlp import OtlpReceiver
+from styr.metrics.remote.otlp.names import Settings as OtlpSettings
 from styr.metrics.remote.read import RemoteRead
 from styr.metrics.remote.write import WriteReceiver
 from styr.metrics.rules import evaluation
@@ -37,9 +38,6 @@ from styr.metrics.rules.groups import Group
 from styr.metrics.rules.manager import Manager
 from styr.metrics.rules.running import RunningGroup
 from styr.metrics.rules.workers import threads
-from styr.metrics.scrape.pool import Pool
-from styr.metrics.storage.db import Database, Settings
-from styr.metrics.storage.head import HeadSettings
 from styr.metrics.web.api import Api
 from styr.metrics.web.engine import PromqlEngine
 from styr.metrics.web.gate import Gate
@@ -72,23 +70,6 @@ class Rules:
         return self._notifying.urls, []
 
 
-def kept(options: Options, config: Config) -> Options:
-    """With the retention of the configuration, if it has one: it wins, as in Prometheus."""
-    if config.retention is None:
-        return options
-    return replace(options, retention=config.retention[0], retention_size=config.retention[1])
-
-
-def window(options: Options, config: Config) -> int:
-    """How late a sample may be, ms."""
-    return options.out_of_order_window or config.out_of_order_window
-
-
-def read_config(options: Options) -> Config:
-    """Raises BadData, OSError."""
-    return load(options.config) if options.config else Config()
-
-
 def parts_of(options: Options, clock: Clock) -> Parts:
     """Without anything that needs the storage: the API answers 503 then."""
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -111,9 +92,12 @@ def api_of(parts: Parts, options: Options) -> Api:
 class Engine:
     """Everything that runs while the process does."""
 
-    def __init__(self, options: Options, config: Config, database: Database, clock: Clock, random: Random) -> None:
-        self.options, self.config, self.database = options, config, database
-        self._clock, self._random = clock, random
+    def __init__(self, intake: Intake) -> None:
+        self.intake, self.jobs = intake, intake.jobs
+        self.options, self.config, self.database = options, config, database = (
+            intake.options, intake.config, intake.database,
+        )  # fmt: skip
+        self._clock, self._random = clock, random = intake.clock, intake.random
         settings = promql.Settings(
             features=EXPERIMENTAL if options.experimental else DEFAULT,
             most_samples=options.query_samples,
@@ -123,7 +107,7 @@ class Engine:
         self.promql = promql.Engine(database.querier, settings, clock=clock.monotonic)
         self._threads = ThreadPoolExecutor(RULE_THREADS, thread_name_prefix="rules")
         self._writes = WriteReceiver(database.appender, clock, random)
-        self._otlp = OtlpReceiver(database.appender, clock, config.otlp)
+        self._otlp = OtlpReceiver(database.appender, clock, config.otlp or OtlpSettings())
         url = options.external_url or f"http://{options.host}:{options.port}"
         self.notifying = Notifying(
             config.alerting, options.notify, clock, options.data_dir, config.external_labels, url
@@ -140,10 +124,7 @@ class Engine:
                 send=self.notifying.send,
             )
         )
-        self.pool = Pool(database.appender, clock, seed=random.getrandbits(32))
-        self.targets = ScrapeTargets(self.pool)
-        folder = options.config.parent if options.config else options.data_dir
-        self.jobs = Jobs(self.pool, self.targets, clock, config.jobs, folder)
+        self.targets = ScrapeTargets(intake.pool, self.jobs.relabelling)
         self._from_files: Sequence[Group] = config.groups
         self._from_objects: Sequence[Group] = ()
         self._know_objects = asyncio.Event()
@@ -160,7 +141,7 @@ class Engine:
         self._api, api.reload = api, self.reload
         parts.status.config = lambda: self.config.text
         self._publish()
-        selfmetrics.register(parts.registry, database, self.rules, self.pool.counters)
+        selfmetrics.register(parts.registry, database, self.rules, self.intake.pool.counters)
         self.notifying.register(parts.registry)
         parts.querier = database.querier()
 
@@ -178,10 +159,9 @@ class Engine:
 
     async def run(self) -> None:
         """Until cancelled."""
-        self.jobs.apply()
         await self.notifying.start()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.pool.run())
+            group.create_task(self.intake.run())
             group.create_task(self._maintain())
             if self.options.kubeconfig is not None:
                 group.create_task(self._watch(self.options.kubeconfig))
@@ -215,7 +195,7 @@ class Engine:
         if (late := window(self.options, config)) != self.database.settings.head.out_of_order_window:
             log.warning("another out-of-order window is honoured from the next start on", milliseconds=late)
         if config.otlp != before.otlp:
-            self._otlp = OtlpReceiver(self.database.appender, self._clock, config.otlp)
+            self._otlp = OtlpReceiver(self.database.appender, self._clock, config.otlp or OtlpSettings())
         if (config.defaults, config.interval) != (before.defaults, before.interval):
             self._defaults_changed.set()
         limits = kept(self.options, config)
@@ -276,24 +256,9 @@ class Engine:
         await self.rules.close()
         await self.notifying.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
-        await asyncio.to_thread(self.database.close)
+        await self.intake.close()
 
 
 def open_engine(options: Options, clock: Clock, random: Random) -> Engine:
-    """Reads configuration and data directory. Raises MetricsError, OSError."""
-    config = read_config(options)
-    head = HeadSettings(chunk_range=options.block_duration, out_of_order_window=window(options, config))
-    limits = kept(options, config)
-    settings = Settings(head, limits.retention, limits.retention_size)
-    database = Database.open(options.data_dir, clock, settings, random)
-    for problem in database.problems:
-        log.warning("found in the data directory", problem=problem)
-    found = database.recovered
-    log.info(
-        "the data directory is read",
-        series=found.series,
-        chunks=found.chunks,
-        blocks=len(database.blocks),
-        seconds=f"{found.seconds:.2f}",
-    )
-    return Engine(options, config, database, clock, random)
+    """Raises MetricsError, OSError."""
+    return Engine(open_intake(options, clock, random))

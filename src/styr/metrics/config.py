@@ -1,7 +1,8 @@
 """A prometheus.yml as a whole: who reads which section. Called by `process` and by `styr metrics check config`.
 
 Scrape jobs are read by `scrape.config`, rule files by `rules.groups`; here are `global`, `rule_files`, `otlp` and `alerting`.
-JSON is YAML. Raises BadData that names the field, or the file and what is wrong in it.
+JSON is YAML. Raises BadData that names the field, or the file and what is wrong in it. What only some files need is imported
+for those: scraping begins when this has been read.
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ import glob
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from styr.metrics.model.errors import BadData
 from styr.metrics.model.labels import Labels, make
-from styr.metrics.promql.parser import parse
-from styr.metrics.remote.otlp.names import Settings, Strategy
 from styr.metrics.rules.durations import read_duration
-from styr.metrics.rules.groups import Group, parse_groups
 from styr.metrics.scrape.config import ScrapeConfig, parse_config
 from styr.metrics.scrape.fields import parse_size
+
+if TYPE_CHECKING:
+    from styr.metrics.remote.otlp.names import Settings
+    from styr.metrics.rules.groups import Group
 
 SECTIONS = frozenset(
     {"global", "scrape_configs", "rule_files", "otlp", "alerting", "storage", "tracing", "runtime"}
@@ -37,14 +39,14 @@ REFUSED = {
 @dataclass(frozen=True, slots=True)
 class Config:
     """`interval` (ms) is that of rule groups that name none, `defaults` what `global` says of scraping, for jobs that come from
-    elsewhere; `retention` is in milliseconds and bytes; `alerting` is the section as it stands."""
+    elsewhere; `retention` is in milliseconds and bytes; `alerting` is the section as it stands; `otlp` None without one."""
 
     jobs: tuple[ScrapeConfig, ...] = ()
     groups: tuple[Group, ...] = ()
     external_labels: Labels = ()
     interval: int = 60_000
     query_log: str = ""
-    otlp: Settings = Settings()  # noqa: RUF009 - frozen
+    otlp: Settings | None = None
     out_of_order_window: int = 0
     retention: tuple[int, int] | None = None
     alerting: Mapping[str, Any] = field(default_factory=dict)
@@ -114,8 +116,13 @@ def _retention(section: Mapping[str, Any]) -> tuple[int, int] | None:
 def _groups(patterns: Any, base: Path, interval: int, offset: int) -> list[Group]:
     if patterns is not None and not isinstance(patterns, list):
         raise BadData("rule_files: must be a list of file names")
+    if not patterns:
+        return []
+    from styr.metrics.promql.parser import parse
+    from styr.metrics.rules.groups import parse_groups
+
     found: list[Group] = []
-    for pattern in patterns or ():
+    for pattern in patterns:
         for name in sorted(glob.glob(str(base / str(pattern)))):
             try:
                 document = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
@@ -136,7 +143,11 @@ _FLAGS = {
 _LISTS = {"promote_resource_attributes": "promote", "ignore_resource_attributes": "ignore"}
 
 
-def _otlp(section: Mapping[str, Any]) -> Settings:
+def _otlp(section: Mapping[str, Any]) -> Settings | None:
+    if not section:
+        return None
+    from styr.metrics.remote.otlp.names import Settings, Strategy
+
     given: dict[str, Any] = {}
     for name, value in section.items():
         if name == "translation_strategy":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib
 import json
 import os
 import signal
@@ -32,9 +33,14 @@ from styr.serving.authn import ADMIN, Authenticator
 
 if TYPE_CHECKING:
     from styr.metrics.assemble import Engine
+    from styr.metrics.intake import Intake
     from styr.metrics.web.api import Api
 
 log = Log("styr.metrics.process")
+
+_TURN = 0.001
+"""Seconds that a thread may keep the GIL from others. An answer gives it up at some eight system calls, and gets it back after
+so long each time while maintenance runs: Python's own 5 ms made 40 ms of a query."""
 
 PROTECTED = ("/api", "/federate", "/metrics", "/-/reload")
 """Prefixes that need a credential; bodies below them may be large."""
@@ -76,6 +82,7 @@ class Process:
         self.door = Door()
         self.stopping = asyncio.Event()
         self.port = 0
+        self._intake: Intake | None = None
         self._engine: Engine | None = None
         self._api: Api | None = None
         self._reloading: asyncio.Task[None] | None = None
@@ -117,13 +124,17 @@ class Process:
         return await self._close(results[0])
 
     async def _work(self) -> None:
-        assemble = await asyncio.to_thread(_import)
-        parts = assemble.parts_of(self.options, self.clock)
-        self._api = assemble.api_of(parts, self.options)
+        """Reading the data directory and importing the rest (half a second with numba's part) go side by side: kernels leave
+        the GIL."""
+        room = await asyncio.to_thread(importlib.import_module, "styr.metrics.intake")
+        opening = asyncio.create_task(asyncio.to_thread(room.open_intake, self.options, self.clock, SystemRandom()))
+        importing = asyncio.create_task(asyncio.to_thread(importlib.import_module, "styr.metrics.assemble"))
+        self._intake = intake = await opening
+        intake.start()
+        assemble = await importing
+        self._api = assemble.api_of(assemble.parts_of(self.options, self.clock), self.options)
         self.door.handler = self._api
-        random = SystemRandom()
-        engine: Engine = await asyncio.to_thread(assemble.open_engine, self.options, self.clock, random)
-        self._engine = engine
+        self._engine = engine = assemble.Engine(intake)
         engine.install(self._api)
         # What stands now stands to the end: later collections need not look at it.
         gc.freeze()
@@ -150,9 +161,9 @@ class Process:
             status = 1
         if self._api is not None:
             self._api.close()
-        if self._engine is not None:
+        if (opened := self._engine or self._intake) is not None:
             try:
-                await self._engine.close()
+                await opened.close()
             except Exception as error:
                 log.error("the storage could not be closed; the log is whole, and will be read", error)
                 status = 1
@@ -177,13 +188,6 @@ async def _compile_beside() -> None:
     await compile_beside()
 
 
-def _import() -> Any:
-    """numpy, numba and everything that needs them: half a second, so not on the event loop."""
-    from styr.metrics import assemble
-
-    return assemble
-
-
 async def serve(options: Options) -> int:
     """Until SIGTERM or SIGINT."""
     process = Process(options, SystemClock())
@@ -198,6 +202,7 @@ def main() -> None:
     """The way in."""
     options = parse(sys.argv[1:])
     logging.setup()
+    sys.setswitchinterval(_TURN)
     status = asyncio.new_event_loop().run_until_complete(serve(options))
     sys.stderr.flush()
     # The storage is closed. What threads may still do (compile a kernel, end a query of nobody) is not waited for.

@@ -25,15 +25,16 @@ class Pool:
 
 def world(*configs: ScrapeConfig) -> tuple[Jobs, Pool, ScrapeTargets]:
     pool: Any = Pool()
-    targets = ScrapeTargets(pool)
-    return Jobs(pool, targets, FixedClock(), configs, Path("/nowhere")), pool, targets
+    jobs = Jobs(pool, FixedClock(), configs, Path("/nowhere"))
+    return jobs, pool, ScrapeTargets(pool, jobs.relabelling)
 
 
 def test_jobs_of_files_win_over_those_of_objects() -> None:
     jobs, pool, targets = world(ScrapeConfig("a", interval=1000), ScrapeConfig("b"))
     jobs.apply_objects([ScrapeConfig("a", interval=2000), ScrapeConfig("c")])
     assert {config.job: config.interval for config, _ in pool.applied} == {"a": 1000, "b": 60_000, "c": 60_000}
-    assert set(targets.rules) == {"a", "b", "c"}
+    assert set(jobs.relabelling()) == {"a", "b", "c"}
+    assert targets.relabel_steps("c", {"x": "1"}) == []
 
 
 def test_a_discovery_that_is_not_understood_leaves_the_others() -> None:

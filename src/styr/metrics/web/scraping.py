@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from styr.metrics.model.errors import BadData
@@ -13,12 +13,10 @@ from styr.metrics.scrape.status import ActiveTarget, DroppedTarget, TargetMetada
 
 
 class ScrapeTargets:
-    """`parts.Targets`."""
+    """`parts.Targets`. `rules` tells the `relabel_configs` by job."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self.rules: Mapping[str, Sequence[Rule]] = {}
-        """`relabel_configs` by job; kept up to date by whoever applies jobs to the pool."""
+    def __init__(self, pool: Pool, rules: Callable[[], Mapping[str, Sequence[Rule]]]) -> None:
+        self._pool, self._rules = pool, rules
 
     def pools(self) -> Sequence[str]:
         return self._pool.pools()
@@ -36,11 +34,12 @@ class ScrapeTargets:
         return self._pool.metadata()
 
     def relabel_steps(self, pool: str, labels: Mapping[str, str], /) -> list[tuple[Any, Labels, bool]]:
-        if pool not in self.rules:
+        rules = self._rules().get(pool)
+        if rules is None:
             raise BadData(f'error retrieving scrape config: scrape pool "{pool}" not found')
         steps: list[tuple[Any, Labels, bool]] = []
         found, keep = {name: value for name, value in labels.items() if value}, True
-        for rule in self.rules[pool]:
+        for rule in rules:
             keep = keep and rule.apply(found)
             steps.append((shown(rule), make(found) if keep else (), keep))
         return steps
