@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from styr.metrics.model.errors import BadData
 from styr.metrics.scrape.config import PROTO_FIRST, TEXT_FIRST, ScrapeConfig, parse_config, parse_job
 from styr.metrics.scrape.fields import duration_text, parse_duration, parse_size
-from styr.metrics.scrape.httpconfig import OAuth2, Proxy, Secret, Tls
+from styr.metrics.scrape.httpconfig import JWT_BEARER, Jwt, OAuth2, Proxy, Secret, Tls
 
 DOCUMENT = """
 global:
@@ -109,8 +109,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"oauth2": {**TOKEN, "scopes": ["a"], "endpoint_params": {"scope": "b"}}},
         "oauth2.endpoint_params.scope: only one",
     ),
-    ({"oauth2": {**TOKEN, "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"}}, "oauth2.grant_type: 'urn:"),
-    ({"oauth2": {**TOKEN, "audience": "x"}}, "oauth2.audience: no such field"),
+    ({"oauth2": {**TOKEN, "grant_type": "password"}}, "oauth2.grant_type: 'password' is none of client_credentials, "),
+    ({"oauth2": {**TOKEN, "grant_type": JWT_BEARER}}, "oauth2.client_certificate_key: is needed"),
+    ({"oauth2": {**TOKEN, "signature_algorithm": "ES256"}}, "oauth2.signature_algorithm: 'ES256' is none of RS256"),
+    ({"oauth2": {**TOKEN, "claims": [1]}}, "oauth2.claims: a mapping is needed"),
+    ({"oauth2": {**TOKEN, "refresh": "x"}}, "oauth2.refresh: no such field"),
     ({"oauth2": TOKEN, "basic_auth": {"username": "u"}}, "oauth2: only one of it and basic_auth"),
     ({"oauth2": TOKEN, "authorization": {"credentials": "c"}}, "oauth2: only one of it and authorization"),
     ({"scrape_failure_log_file": "/x"}, "scrape_failure_log_file: not honoured"),
@@ -157,6 +160,13 @@ def test_oauth2_and_proxies() -> None:
     headers = (("X-Way", (Secret("a"), Secret("b"))),)
     assert job.http.proxy == Proxy("http://inner:3128", "10.0.0.0/8,.local", headers=headers)
     assert "u:p" not in repr(job), "a proxy's URL may hold a password"
+    job = parse_job({"job_name": "j", "oauth2": {
+        "client_id": "c", "client_secret": "ignored", "client_certificate_key_file": "/k", "token_url": "http://t",
+        "client_certificate_key_id": "k1", "signature_algorithm": "RS512", "iss": "i", "audience": "a",
+        "claims": {"b": [1], "a": True}, "grant_type": JWT_BEARER,
+    }})  # fmt: skip
+    jwt = Jwt("k1", "RS512", "i", "a", '{"a": true, "b": [1]}')
+    assert job.http.oauth2 == OAuth2("c", Secret(file="/k"), "http://t", jwt=jwt)
     assert parse_job({"job_name": "j", "proxy_from_environment": True}).http.proxy == Proxy(from_environment=True)
 
 

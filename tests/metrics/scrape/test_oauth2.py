@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import random
 from urllib.parse import parse_qsl
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from styr.metrics.scrape.connection import FetchError
-from styr.metrics.scrape.httpconfig import OAuth2, Secret
+from styr.metrics.scrape.httpconfig import JWT_BEARER, Jwt, OAuth2, Secret
 from styr.metrics.scrape.oauth2 import Answer, Tokens
 
 
@@ -45,7 +48,7 @@ class Server:
 
     def tokens(self, **more: object) -> Tokens:
         config = OAuth2("c:1", Secret("unused"), "http://t/token", **more)  # type: ignore[arg-type]
-        return Tokens(config, self.post, lambda: self.secret, self.clock)
+        return Tokens(config, self.post, lambda: self.secret, self.clock, random.Random(1))
 
 
 def given(token: str = "a", **more: object) -> Answer:
@@ -150,3 +153,52 @@ async def test_a_failure_is_not_kept() -> None:
     with pytest.raises(FetchError):
         await tokens.header()
     assert await tokens.header() == "Bearer a"
+
+
+def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    kind = serialization.PrivateFormat.TraditionalOpenSSL
+    return key.private_bytes(serialization.Encoding.PEM, kind, serialization.NoEncryption()).decode()
+
+
+def unpacked(part: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return found
+
+
+@pytest.mark.parametrize(("algorithm", "digest"), [("RS256", hashes.SHA256()), ("RS512", hashes.SHA512())])
+async def test_a_signed_assertion(algorithm: str, digest: hashes.HashAlgorithm) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    server = Server(given("a", expires_in=20), given("b"))
+    server.secret = pem(key)
+    jwt = Jwt("k1", algorithm, claims='{"extra": [1], "aud": "me"}')
+    tokens = server.tokens(jwt=jwt, scopes=("x", "y"), endpoint_params=(("z", "1"),))
+    assert await tokens.header() == "Bearer a"
+    ((headers, form),) = server.asked
+    assert "Authorization" not in headers
+    shown = form.pop("assertion")
+    assert form == {"grant_type": JWT_BEARER, "scope": "x y", "z": "1"}
+    head, claims, signature = shown.split(".")
+    assert unpacked(head) == {"alg": algorithm, "typ": "JWT", "kid": "k1"}
+    said = unpacked(claims)
+    assert len(str(said.pop("jti"))) == 32
+    assert said == {
+        "iss": "c:1", "sub": "c:1", "aud": "me", "iat": 1000, "exp": 1600, "scope": "x y", "extra": [1],
+    }  # fmt: skip
+    raw = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
+    key.public_key().verify(raw, f"{head}.{claims}".encode(), padding.PKCS1v15(), digest)
+    server.clock.now += 15
+    assert await tokens.header() == "Bearer b"
+    assert server.asked[1][1]["assertion"] != shown
+
+
+async def test_keys_that_sign_nothing() -> None:
+    server = Server(given())
+    for secret, reason in (
+        ("nonsense", "oauth2: client_certificate_key is no PEM key without a passphrase"),
+        (pem(ec.generate_private_key(ec.SECP256R1())), "oauth2: client_certificate_key is no RSA key"),
+    ):
+        server.secret = secret
+        with pytest.raises(FetchError) as caught:
+            await server.tokens(jwt=Jwt()).header()
+        assert str(caught.value).startswith(reason)
+    assert not server.asked

@@ -9,6 +9,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from functools import partial
+from random import Random, SystemRandom
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from styr.kit.clock import Clock
@@ -29,7 +30,14 @@ _MOST_ANSWER = 1 << 20
 class Client:
     """`environment` is where a configuration may look for proxies."""
 
-    def __init__(self, http: Http, buffers: Buffers, clock: Clock, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        http: Http,
+        buffers: Buffers,
+        clock: Clock,
+        environment: Mapping[str, str] = os.environ,
+        random: Random | None = None,
+    ) -> None:
         self.http, self.buffers = http, buffers
         self.tls = TlsContexts(http.tls)
         self.tokens: Tokens | None = None
@@ -37,7 +45,7 @@ class Client:
         if wanted := http.oauth2:
             server = Client(Http(tls=wanted.tls, proxy=wanted.proxy), buffers, clock, environment)
             secret = partial(read, wanted.client_secret, "oauth2 client secret")
-            self.tokens = Tokens(wanted, server.post, secret, clock)
+            self.tokens = Tokens(wanted, server.post, secret, clock, random or SystemRandom())
 
     async def authorization(self) -> list[tuple[str, str]]:
         """Configured headers, and the token. Raises FetchError."""

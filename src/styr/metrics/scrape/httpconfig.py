@@ -4,12 +4,15 @@ read when it is needed. Every error is a BadData that names the field."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from styr.metrics.scrape.fields import Fields
 
 _TLS_VERSIONS = ("", "TLS10", "TLS11", "TLS12", "TLS13")
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _WAYS = ("basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file")
 
 
@@ -52,8 +55,20 @@ class Proxy:
 
 
 @dataclass(frozen=True)
+class Jwt:
+    """What a client shows instead of a secret (RFC 7523): a token of its own, signed with an RSA key. `claims` are JSON."""
+
+    key_id: str = ""
+    algorithm: str = "RS256"
+    issuer: str = ""
+    audience: str = ""
+    claims: str = "{}"
+
+
+@dataclass(frozen=True)
 class OAuth2:
-    """Where a token is got for client credentials (RFC 6749, 4.4), and how to talk to that server."""
+    """Where a token is got for client credentials (RFC 6749, 4.4), and how to talk to that server. With `jwt` the
+    `client_secret` is its key, as PEM."""
 
     client_id: str
     client_secret: Secret
@@ -62,6 +77,7 @@ class OAuth2:
     endpoint_params: tuple[tuple[str, str], ...] = ()
     tls: Tls = Tls()
     proxy: Proxy = Proxy()
+    jwt: Jwt | None = None
 
 
 @dataclass(frozen=True)
@@ -165,26 +181,42 @@ def _proxy(fields: Fields) -> Proxy:
 
 
 def _oauth2(fields: Fields) -> OAuth2:
-    if (grant := fields.text("grant_type", "client_credentials")) != "client_credentials":
-        raise fields.error("grant_type", f"{grant!r} is not honoured; only client_credentials is")
+    grant = fields.choice("grant_type", ("", "client_credentials", JWT_BEARER), "")
+    name = "client_certificate_key" if grant == JWT_BEARER else "client_secret"
+    secrets = {each: _secret(fields, each) for each in ("client_secret", "client_certificate_key")}
+    jwt = _jwt(fields)
     params = fields.mapping("endpoint_params")
     found = OAuth2(
         fields.text("client_id"),
-        _secret(fields, "client_secret"),
+        secrets[name],
         fields.text("token_url"),
         fields.texts("scopes"),
         tuple(sorted(params.items())),
         _tls(fields.section("tls_config")),
         _proxy(fields),
+        jwt if grant == JWT_BEARER else None,
     )
-    for name in ("client_id", "client_secret", "token_url"):
-        if not getattr(found, name):
-            raise fields.error(name, "is needed")
+    for needed, value in (("client_id", found.client_id), (name, found.client_secret), ("token_url", found.token_url)):
+        if not value:
+            raise fields.error(needed, "is needed")
     _check_url(fields, "token_url", found.token_url)
     if found.scopes and "scope" in params:
         raise fields.error("endpoint_params.scope", "only one of it and scopes")
     fields.end()
     return found
+
+
+def _jwt(fields: Fields) -> Jwt:
+    """What only that grant looks at."""
+    key_id = fields.text("client_certificate_key_id")
+    algorithm = fields.choice("signature_algorithm", ("", "RS256", "RS384", "RS512"), "") or "RS256"
+    issuer, audience, claims = fields.text("iss"), fields.text("audience"), fields.raw("claims")
+    if not isinstance(claims, Mapping | None):
+        raise fields.error("claims", "a mapping is needed")
+    try:
+        return Jwt(key_id, algorithm, issuer, audience, json.dumps(claims or {}, sort_keys=True))
+    except (TypeError, ValueError) as error:
+        raise fields.error("claims", f"cannot be sent as JSON: {error}") from None
 
 
 def _check_url(fields: Fields, name: str, url: str, more: str = "") -> None:

@@ -1,5 +1,6 @@
-"""Tokens for client credentials (RFC 6749, 4.4): got from a token server, kept until they expire. Called by `client` for the
-targets of a job, which share one; calls what it is given to talk to the server.
+"""Tokens for client credentials (RFC 6749, 4.4) or a signed assertion (RFC 7523): got from a token server, kept until they
+expire. Called by `client` for the targets of a job, which share one; calls `assertion`, and what it is given to talk to the
+server.
 
 As Prometheus (golang.org/x/oauth2): the client's name and secret go in an Authorization header, and if the server does not
 take that, in the form; which of both it took is remembered. A token counts as expired 10 s before it is. A secret that lies
@@ -13,12 +14,14 @@ import base64
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 from urllib.parse import parse_qs, quote_plus, urlencode
 
 from styr.kit.clock import Clock
+from styr.metrics.scrape.assertion import assertion
 from styr.metrics.scrape.connection import FetchError
-from styr.metrics.scrape.httpconfig import OAuth2
+from styr.metrics.scrape.httpconfig import JWT_BEARER, OAuth2
 
 EARLY = 10.0
 """Seconds."""
@@ -40,10 +43,10 @@ Post = Callable[[str, list[tuple[str, str]], bytes], Awaitable[Answer]]
 
 
 class Tokens:
-    """Of one configuration. `secret` reads the client's secret; it and `post` raise FetchError."""
+    """Of one configuration. `secret` reads the client's secret or key; it and `post` raise FetchError."""
 
-    def __init__(self, config: OAuth2, post: Post, secret: Callable[[], str], clock: Clock) -> None:
-        self._config, self._post, self._secret, self._clock = config, post, secret, clock
+    def __init__(self, config: OAuth2, post: Post, secret: Callable[[], str], clock: Clock, random: Random) -> None:
+        self._config, self._post, self._secret, self._clock, self._random = config, post, secret, clock, random
         self._header = self._of_secret = ""
         self._until = 0.0
         self._in_form: bool | None = None
@@ -75,6 +78,10 @@ class Tokens:
         self._until = asked + lasts - EARLY if lasts else float("inf")
 
     async def _get(self, secret: str) -> dict[str, Any]:
+        if (jwt := self._config.jwt) is not None:
+            identity = f"{self._random.getrandbits(128):032x}"
+            shown = assertion(self._config, jwt, secret, self._clock.time(), identity)
+            return await self._send([], {"grant_type": JWT_BEARER, "assertion": shown})
         if self._in_form is not None:
             return await self._ask(secret, self._in_form)
         try:
@@ -85,16 +92,18 @@ class Tokens:
         return document
 
     async def _ask(self, secret: str, in_form: bool) -> dict[str, Any]:
-        config = self._config
-        form = {"grant_type": "client_credentials", **dict(config.endpoint_params)}
-        if config.scopes:
-            form["scope"] = " ".join(config.scopes)
-        headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Accept", "application/json")]
+        form, name = {"grant_type": "client_credentials"}, self._config.client_id
         if in_form:
-            form |= {"client_id": config.client_id, "client_secret": secret}
-        else:
-            pair = f"{quote_plus(config.client_id)}:{quote_plus(secret)}"
-            headers.append(("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}"))
+            return await self._send([], {**form, "client_id": name, "client_secret": secret})
+        pair = f"{quote_plus(name)}:{quote_plus(secret)}"
+        return await self._send([("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")], form)
+
+    async def _send(self, more: list[tuple[str, str]], form: dict[str, str]) -> dict[str, Any]:
+        config = self._config
+        if config.scopes:
+            form = {**form, "scope": " ".join(config.scopes)}
+        form = {**form, **dict(config.endpoint_params)}
+        headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Accept", "application/json"), *more]
         answer = await self._post(config.token_url, headers, urlencode(sorted(form.items())).encode())
         document = self._read(answer)
         if answer.status // 100 != 2 or document.get("error"):
