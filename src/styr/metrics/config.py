@@ -65,7 +65,7 @@ def load(path: Path) -> Config:
 
 
 def read(document: Any, base: Path, text: str = "") -> Config:
-    """Relative rule files are looked for under `base`."""
+    """Relative names of files, of rules and of secrets, begin in `base`."""
     top = _map(document, "config")
     for name in top:
         if name not in SECTIONS:
@@ -78,7 +78,7 @@ def read(document: Any, base: Path, text: str = "") -> Config:
     labels = {str(k): str(v) for k, v in _map(common.get("external_labels"), "global.external_labels").items()}
     tsdb = _map(_map(top.get("storage"), "storage").get("tsdb"), "storage.tsdb")
     return Config(
-        tuple(parse_config({name: top[name] for name in ("global", "scrape_configs") if top.get(name)})),
+        tuple(parse_config({name: top[name] for name in ("global", "scrape_configs") if top.get(name)}, base)),
         tuple(_groups(top.get("rule_files"), base, interval, offset)),
         make(labels),
         interval,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,6 +169,28 @@ def test_oauth2_and_proxies() -> None:
     jwt = Jwt("k1", "RS512", "i", "a", '{"a": true, "b": [1]}')
     assert job.http.oauth2 == OAuth2("c", Secret(file="/k"), "http://t", jwt=jwt)
     assert parse_job({"job_name": "j", "proxy_from_environment": True}).http.proxy == Proxy(from_environment=True)
+
+
+def test_relative_files_begin_beside_the_configuration() -> None:
+    token = {"client_id": "c", "client_secret_file": "s", "token_url": "http://t", "tls_config": {"ca_file": "ca"}}
+    document = {
+        "scrape_configs": [
+            {
+                "job_name": "j",
+                "oauth2": token,
+                "tls_config": {"cert_file": "x/cert", "key_file": "/key"},
+                "http_headers": {"A": {"files": ["a"], "values": ["v"]}},
+                "http_sd_configs": [{"url": "http://sd", "bearer_token_file": "token"}],
+            }
+        ]
+    }
+    (job,) = parse_config(document, Path("/etc/p"))
+    assert job.http.oauth2 is not None
+    assert (job.http.oauth2.client_secret.file, job.http.oauth2.tls.ca.file) == ("/etc/p/s", "/etc/p/ca")
+    assert (job.http.tls.cert.file, job.http.tls.key.file) == ("/etc/p/x/cert", "/key")
+    assert job.http.headers == (("A", (Secret("v"), Secret(file="/etc/p/a"))),)
+    assert job.http_sd[0].http.credentials == Secret(file="/etc/p/token")
+    assert parse_config(document)[0].http_sd[0].http.credentials == Secret(file="token")
 
 
 def test_a_name_is_there_once() -> None:

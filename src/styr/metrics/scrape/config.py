@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from styr.metrics.model.errors import BadData
@@ -96,8 +97,9 @@ _GLOBAL_ONLY = {
 }
 
 
-def parse_config(document: Mapping[str, Any]) -> list[ScrapeConfig]:
-    """The jobs of a prometheus.yml that has been read into mappings and lists; sections for others are left alone."""
+def parse_config(document: Mapping[str, Any], folder: Path | None = None) -> list[ScrapeConfig]:
+    """The jobs of a prometheus.yml that has been read into mappings and lists; sections for others are left alone. Relative
+    names of files with secrets and certificates begin in `folder`."""
     top = Fields(document, "config")
     section = top.section("global")
     section.path = "global"
@@ -111,8 +113,13 @@ def parse_config(document: Mapping[str, Any]) -> list[ScrapeConfig]:
         job = parse_job(fields, defaults)
         if any(other.job == job.job for other in jobs):
             raise fields.error("job_name", f"{job.job!r} is there twice")
-        jobs.append(job)
+        jobs.append(job if folder is None else _under(job, folder))
     return jobs
+
+
+def _under(job: ScrapeConfig, folder: Path) -> ScrapeConfig:
+    asked = tuple(replace(each, http=httpconfig.under(each.http, folder)) for each in job.http_sd)
+    return replace(job, http=httpconfig.under(job.http, folder), http_sd=asked)
 
 
 def parse_job(fields: Fields | Mapping[str, Any], defaults: ScrapeConfig | None = None) -> ScrapeConfig:

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import fields as dataclass_fields
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from styr.metrics.scrape.fields import Fields
@@ -125,6 +128,24 @@ def parse_http(fields: Fields) -> Http:
         _proxy(fields),
         _oauth2(fields.section("oauth2")) if "oauth2" in has_auth else None,
     )
+
+
+def under(http: Http, folder: Path) -> Http:
+    """With the relative names of files beginning in `folder`."""
+    found: Http = _under(http, folder)
+    return found
+
+
+def _under(value: Any, folder: Path) -> Any:
+    if isinstance(value, Secret):
+        return replace(value, file=str(folder / value.file)) if value.file else value
+    if isinstance(value, tuple):
+        return tuple(_under(each, folder) for each in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{each.name: _under(getattr(value, each.name), folder) for each in dataclass_fields(value)}
+        )
+    return value
 
 
 def _secret(fields: Fields, name: str) -> Secret:
