@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from styr.metrics.kernels.xor import xor_count, xor_decode, xor_encode, xor_encode_many
+from styr.metrics.kernels.xor import xor_count, xor_decode, xor_decode_until, xor_encode, xor_encode_many
 from styr.metrics.model.samples import NORMAL_NAN_BITS, STALE_BITS
 
 BITS = st.one_of(
@@ -43,6 +43,26 @@ def test_what_goes_in_comes_out(start: int, steps: list[tuple[int, int]]) -> Non
     data = encode(t, v)
     assert decode(data) == list(zip(t, v, strict=True))
     assert xor_count(np.frombuffer(data, np.uint8), 0) == len(t)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(-(2**40), 2**42),
+    st.lists(st.tuples(STEP, BITS), min_size=1, max_size=130),
+    st.integers(0, 131),
+    st.data(),
+)
+def test_decoding_up_to_a_time_leaves_out_only_what_is_later(
+    start: int, steps: list[tuple[int, int]], place: int, draw: st.DataObject
+) -> None:
+    times = np.cumsum([start, *[step for step, _ in steps[1:]]]).tolist()
+    values = [value for _, value in steps]
+    last = times[min(place, len(times) - 1)] + draw.draw(st.integers(-1, 1))
+    data = np.frombuffer(encode(times, values), np.uint8)
+    t, v = np.zeros(400, np.int64), np.zeros(400, np.int64)
+    got = int(xor_decode_until(data, 0, len(data), t, v, 0, last))
+    assert list(zip(t[:got].tolist(), v[:got].tolist(), strict=True)) == list(zip(times, values, strict=True))[:got]
+    assert got >= sum(time <= last for time in times)
 
 
 def test_bytes_are_those_of_prometheus() -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from styr.metrics.kernels.bits import Int
 from styr.metrics.kernels.head import CHUNK_MAXT, CHUNK_MINT, LINK, WHERE
 from styr.metrics.kernels.jit import kernel
-from styr.metrics.kernels.xor import xor_count, xor_decode
+from styr.metrics.kernels.xor import xor_count, xor_decode_until
 from styr.metrics.kernels.xor2 import xor2_decode
 
 Ints = NDArray[np.int64]
@@ -185,7 +185,7 @@ def decode_series(
             s = segment[c]
             data = carray(pointer(bases[s]), (sizes[s],))
             if encoding[c] == 1:
-                got = xor_decode(data, position[c], length[c], t, v, to)
+                got = xor_decode_until(data, position[c], length[c], t, v, to, end)
             else:
                 got = xor2_decode(data, position[c], length[c], t, v, to)
             if got < 0:

@@ -215,8 +215,10 @@ def _read_value(data: Bytes, bit: Int, word: Int, leading: Int, trailing: Int, l
 
 
 @kernel()
-def _decode(data: Bytes, start: Int, end: Int, t: Ints, v: Ints, at: Int) -> Int:  # noqa: C901  # one hot loop
-    """`xor_decode` for a chunk with 9 readable bytes behind its last but one."""
+def _decode(  # noqa: C901  # one hot loop
+    data: Bytes, start: Int, end: Int, t: Ints, v: Ints, at: Int, last: Int
+) -> Int:
+    """`xor_decode_until` for a chunk with 9 readable bytes behind its last but one."""
     if end - start < 2:
         return -1
     count = xor_count(data, start)
@@ -230,7 +232,7 @@ def _decode(data: Bytes, start: Int, end: Int, t: Ints, v: Ints, at: Int) -> Int
         return -1
     value = np.int64(load64(data, byte))
     t[at], v[at] = now, value
-    if count == 1:
+    if count == 1 or now > last:
         return 1
     delta, byte = read_uvarint(data, byte + 8, end)
     if byte < 0:
@@ -274,20 +276,28 @@ def _decode(data: Bytes, start: Int, end: Int, t: Ints, v: Ints, at: Int) -> Int
             bit += 1
         t[i], v[i] = now, value
         i += 1
+        if now > last:
+            break
     if bit > limit:
         return -1
-    return count
+    return i - at
+
+
+@kernel()
+def xor_decode_until(data: Bytes, start: Int, length: Int, t: Ints, v: Ints, at: Int, last: Int) -> Int:
+    """`xor_decode`, at least up to the time `last`: what comes behind it may be left out, unread."""
+    end = start + length
+    if start < 0 or length < 2 or end > len(data) or at < 0:
+        return -1
+    if end + 8 <= len(data):
+        return _decode(data, start, end, t, v, at, last)
+    padded = np.zeros(length + 9, np.uint8)
+    padded[:length] = data[start:end]
+    return _decode(padded, 0, length, t, v, at, last)
 
 
 @kernel("i8(u1[::1], i8, i8, i8[::1], i8[::1], i8)")
 def xor_decode(data: Bytes, start: Int, length: Int, t: Ints, v: Ints, at: Int) -> Int:
     """Decodes the chunk `data[start:start + length]` to `t[at:]` and, as bits, `v[at:]`. Returns how many samples, -1 when the
     chunk is corrupt or they do not fit. Reads and writes nothing out of bounds, whatever the bytes are."""
-    end = start + length
-    if start < 0 or length < 2 or end > len(data) or at < 0:
-        return -1
-    if end + 8 <= len(data):
-        return _decode(data, start, end, t, v, at)
-    padded = np.zeros(length + 9, np.uint8)
-    padded[:length] = data[start:end]
-    return _decode(padded, 0, length, t, v, at)
+    return xor_decode_until(data, start, length, t, v, at, np.int64(0x7FFFFFFFFFFFFFFF))
