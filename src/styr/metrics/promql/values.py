@@ -82,6 +82,8 @@ class Matrix:
 
     def alive(self) -> Matrix:
         """Without the series that have no sample at any step."""
+        if self.ok.size and self.ok.all():
+            return self
         any_ok = self.ok.any(axis=1)
         return self if any_ok.all() else self.take(np.flatnonzero(any_ok))
 

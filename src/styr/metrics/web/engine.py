@@ -77,6 +77,9 @@ def points_of(found: promql.Result) -> Points:
 
 def _dense(matrix: Matrix, times: np.ndarray[Any, np.dtype[np.int64]]) -> Points:
     ok = matrix.ok
+    if len(times) == 1 and not matrix.histograms and ok.all():
+        offsets = np.arange(matrix.size + 1, dtype=np.int64)
+        return Points(matrix.frame, offsets, np.full(matrix.size, times[0]), matrix.v[:, 0])
     offsets = np.zeros(matrix.size + 1, np.int64)
     np.cumsum(ok.sum(axis=1), out=offsets[1:])
     if ok.all():
