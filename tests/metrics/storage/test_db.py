@@ -65,6 +65,23 @@ def test_the_head_becomes_blocks_and_is_cut(tmp_path: Path, monkeypatch: pytest.
     again.close()
 
 
+@pytest.mark.parametrize("before", [RANGE * 3, RANGE * 5 // 7])
+def test_blocks_may_have_other_ranges_from_a_start_on(tmp_path: Path, before: int) -> None:
+    database = opened(tmp_path, chunk_range=before)
+    fill(database, 400)
+    database.close()
+    again = opened(tmp_path, chunk_range=RANGE)
+    done = again.maintain_now()
+    assert done.problems == []
+    assert len(done.written) >= 5
+    assert read(again.querier()) == wanted(400)
+    assert again.maintain_now().problems == []
+    again.close()
+    last = opened(tmp_path, chunk_range=RANGE)
+    assert read(last.querier()) == wanted(400)
+    last.close()
+
+
 def test_ended_series_go_to_blocks_before_their_time(tmp_path: Path) -> None:
     database = Database.open(tmp_path, StoppedClock(), Settings(head=HeadSettings(chunk_range=RANGE), stale_least=5))
     fill(database, 30)

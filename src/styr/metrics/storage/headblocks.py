@@ -1,6 +1,7 @@
 """The head's samples into blocks. Called by `db`'s maintenance, in a thread; calls `headread`, `block.writer`, `block.merge`.
 
-Chunks are copied as they are: a chunk never crosses the end of a block's range. Only late samples are merged and encoded anew.
+Chunks are copied as they are, since a chunk does not cross the end of a block's range, unless blocks had other ranges when it
+was made. Only those, late samples and what deletes left are merged and encoded anew.
 Each function writes blocks and returns their metas; forgetting what is in them (`truncate`) comes after they are served.
 """
 
@@ -26,7 +27,7 @@ from styr.metrics.storage.headstate import LATE
 from styr.metrics.storage.select import merged
 
 Slots = NDArray[np.int32]
-_SLICE = 20_000
+_SLICE = 4_000
 """Series whose chunks are copied at a time, under the lock."""
 Name = Callable[[], str]
 """Makes the name of a new block."""
@@ -61,6 +62,8 @@ def _in_order(head: Head, slots: Slots, span: Span) -> ChunkSet:
     sets = []
     for first in range(0, len(slots), _SLICE):
         found = chunks_of(head, slots[first : first + _SLICE], span.start, span.end - 1, late=False)
+        if (found.mint < span.start).any() or (found.maxt >= span.end).any():
+            found = merge([found], span.start, span.end - 1)  # Written when the ranges of blocks were others.
         sets.append(merge([found]) if found.deleted else found)
     return merged(sets)
 
