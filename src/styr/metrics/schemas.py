@@ -152,7 +152,7 @@ TLS = obj(
     }
 )
 PROXY: Schema = {
-    "proxyUrl": field(STRING, "An HTTP proxy to go through, as a URL."),
+    "proxyUrl": field(STRING, "A proxy to go through (http, https, socks5), as a URL."),
     "noProxy": field(STRING, "Hosts, domains and networks that are reached without it, with commas between."),
     "proxyFromEnvironment": field(
         BOOLEAN, "Both as the engine's environment says (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)."

@@ -71,8 +71,8 @@ def test_which_it_is(url: str, proxy: Proxy, environment: Mapping[str, str], cho
 
 
 def test_an_environment_with_another_kind_of_proxy_is_told() -> None:
-    with pytest.raises(FetchError, match="the environment's http_proxy is no http or https URL; SOCKS is not spoken"):
-        proxy_of(urlsplit("http://a.com"), Proxy(from_environment=True), {"HTTP_PROXY": "socks5://p"})
+    with pytest.raises(FetchError, match="the environment's http_proxy is no http, https or socks5 URL"):
+        proxy_of(urlsplit("http://a.com"), Proxy(from_environment=True), {"HTTP_PROXY": "socks4://p"})
 
 
 class Tunnels:
@@ -88,20 +88,51 @@ class Tunnels:
             writer.write(self.answer)
             if b" 200 " not in self.answer:
                 return
-            back, to = await asyncio.open_connection("127.0.0.1", self.target)
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._copy(reader, to))
-                both.create_task(self._copy(back, writer))
+            await self._between(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the other end, or the test, has gone
         finally:
             writer.close()
+
+    async def _between(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, to = await asyncio.open_connection("127.0.0.1", self.target)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._copy(reader, to))
+            both.create_task(self._copy(back, writer))
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1 << 16):
             writer.write(data)
             await writer.drain()
         writer.close()
+
+
+class Socks(Tunnels):
+    """The same for SOCKS 5; `requests` are the user with the password, and where to connect. It refuses with `refusal`."""
+
+    def __init__(self, port: int, refusal: int = 0, method: int | None = None) -> None:
+        super().__init__(port)
+        self.refusal, self.method = refusal, method
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            methods = await reader.readexactly((await reader.readexactly(2))[1])
+            method = max(methods) if self.method is None else self.method
+            writer.write(bytes([5, method]))
+            if method == 2:
+                user = await reader.readexactly((await reader.readexactly(2))[1])
+                self.requests += [user, await reader.readexactly((await reader.readexactly(1))[0])]
+                writer.write(bytes([1, self.requests[-1] != b"right"]))
+            kind = (await reader.readexactly(4))[3]
+            length = {1: 4, 4: 16}.get(kind) or (await reader.readexactly(1))[0]
+            self.requests.append(await reader.readexactly(length + 2))
+            writer.write(bytes([5, self.refusal, 0, 3, 2]) + b"us" + bytes(2))
+            if not self.refusal:
+                await self._between(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the other end, or the test, has gone
+        finally:
+            writer.close()
 
 
 @asynccontextmanager
@@ -189,6 +220,50 @@ async def test_a_proxy_that_gives_no_tunnel(answer: bytes, reason: str) -> None:
         found = fetcher("far.away:9443", scheme="https", proxy_url=f"http://127.0.0.1:{proxy.port}")
         told = await refusal(found)
     assert told.startswith(f"the proxy 127.0.0.1:{proxy.port} {reason}")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    ("address", "login", "asked"),
+    [
+        ("far.away:9443", "", [b"far.away\x24\xe3"]),
+        ("10.0.0.1:80", "us%40er:right@", [b"us@er", b"right", b"\x0a\0\0\1\0\x50"]),
+        ("[fd00::1]:80", "", [b"\xfd" + bytes(14) + b"\1\0\x50"]),
+    ],
+)
+async def test_socks(tmp_path: Path, scheme: str, address: str, login: str, asked: list[bytes]) -> None:
+    context = certificate(tmp_path)
+    tls = {"ca_file": str(tmp_path / "cert.pem"), "server_name": "there"}
+    async with (
+        serving(Server(lambda _: page(BODY)), context if scheme == "https" else None) as server,
+        tunnelling(Socks(server.port)) as proxy,
+    ):
+        found = fetcher(address, scheme=scheme, tls_config=tls, proxy_url=f"socks5://{login}127.0.0.1:{proxy.port}")
+        assert [await get(found), await get(found)] == [BODY, BODY]
+        found.close()
+        assert (server.connections, proxy.requests) == (1, asked)
+    assert server.requests[0].startswith(b"GET /metrics HTTP/1.1\r\nHost: " + address.removesuffix(":80").encode())
+
+
+@pytest.mark.parametrize(
+    ("proxy", "login", "reason"),
+    [
+        (Socks(0, refusal=5), "", "refused to connect: connection refused"),
+        (Socks(0, refusal=99), "", "refused to connect: 99"),
+        (Socks(0), "u:wrong@", "refused its user or password"),
+        (Socks(0, method=255), "", "speaks no SOCKS 5, or wants another way to log in"),
+        (Socks(0, method=2), "", "speaks no SOCKS 5, or wants another way to log in"),
+    ],
+)
+async def test_a_socks_proxy_that_does_not_connect(proxy: Socks, login: str, reason: str) -> None:
+    async with tunnelling(proxy):
+        told = await refusal(fetcher("far.away", proxy_url=f"socks5h://{login}127.0.0.1:{proxy.port}"))
+    assert told == f"the proxy 127.0.0.1:{proxy.port} {reason}"
+
+
+async def test_what_socks_cannot_say() -> None:
+    told = await refusal(fetcher("far.away", proxy_url=f"socks5://{'u' * 256}:p@127.0.0.1:1"))
+    assert told.startswith("SOCKS has no room for 'far.away'")
 
 
 async def test_another_certificate_than_the_targets_is_refused(tmp_path: Path) -> None:

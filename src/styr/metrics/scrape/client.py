@@ -18,8 +18,8 @@ from styr.metrics.scrape.connection import Connection, FetchError
 from styr.metrics.scrape.credentials import TlsContexts, headers, read
 from styr.metrics.scrape.httpconfig import Http
 from styr.metrics.scrape.oauth2 import Answer, Tokens
-from styr.metrics.scrape.proxies import PORTS, proxy_of
-from styr.metrics.scrape.tunnel import open_tunnel
+from styr.metrics.scrape.proxies import PORTS, SOCKS, proxy_of
+from styr.metrics.scrape.tunnel import Way, by_connect, by_socks, open_tunnel
 from styr.version import __version__
 
 USER_AGENT = f"Styr/{__version__}"
@@ -59,21 +59,29 @@ class Client:
         connection = Connection(f"{host}:{port}", self.buffers)
         if proxy is None:
             await connection.connect(*self._to(url))
+            return connection
+        if proxy.scheme in SOCKS:
+            login = (unquote(proxy.username), unquote(proxy.password or "")) if proxy.username else None
+            ask = by_socks(host, port, login)
         elif url.scheme == "http":
             connection.peer = f"the proxy {proxy.hostname}"
             await connection.connect(*self._to(proxy))
+            return connection
         else:
-            where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            fields = [("Host", where), ("User-Agent", USER_AGENT), *_proxy_authorization(proxy)]
-            fields += [(name, value.value) for name, values in self.http.proxy.headers for value in values]
-            request = _head(f"CONNECT {where} HTTP/1.1", fields)
-            name = self.http.tls.server_name or host
-            await open_tunnel(connection, self._to(proxy), request, self.tls.get(), name)
+            ask = by_connect(self._connect_request(host, port, proxy))
+        context = self.tls.get() if url.scheme == "https" else None
+        await open_tunnel(connection, Way(*self._to(proxy)), ask, context, self.http.tls.server_name or host)
         return connection
+
+    def _connect_request(self, host: str, port: int, proxy: SplitResult) -> bytes:
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        fields = [("Host", where), ("User-Agent", USER_AGENT), *_proxy_authorization(proxy)]
+        fields += [(name, value.value) for name, values in self.http.proxy.headers for value in values]
+        return _head(f"CONNECT {where} HTTP/1.1", fields)
 
     def _to(self, url: SplitResult) -> tuple[str, int, ssl.SSLContext | None, str | None]:
         host, port = _place(url)
-        if url.scheme == "http":
+        if url.scheme != "https":
             return host, port, None, None
         return host, port, self.tls.get(), self.http.tls.server_name or host
 
@@ -82,7 +90,8 @@ class Client:
         FetchError for what would split the request."""
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         host = url.netloc.rpartition("@")[2]
-        if url.scheme == "http" and (proxy := proxy_of(url, self.http.proxy, self._environment)) is not None:
+        proxy = proxy_of(url, self.http.proxy, self._environment) if url.scheme == "http" else None
+        if proxy is not None and proxy.scheme not in SOCKS:
             target = f"http://{host}{target}"
             fields = [*_proxy_authorization(proxy), *fields]
         if " " in target:

@@ -19,7 +19,6 @@ from styr.metrics.scrape.client import Client
 from styr.metrics.scrape.config import ScrapeConfig
 from styr.metrics.scrape.connection import BodyTooLarge, Connection, Dropped, FetchError, Page
 from styr.metrics.scrape.credentials import in_files
-from styr.metrics.scrape.proxies import PORTS
 from styr.metrics.scrape.target import Target
 
 MOST_REDIRECTS = 10
@@ -105,7 +104,7 @@ class HttpFetcher:
             if not location:
                 raise FetchError(f"{page.status} response missing Location header")
             url = urlsplit(urljoin(url.geturl(), location))
-            if url.scheme not in PORTS:
+            if url.scheme not in ("http", "https"):
                 raise FetchError(f"redirected to {url.geturl()!r}, which is neither http nor https")
             mine = (url.hostname, url.port) == (self._url.hostname, self._url.port)
             request = self._client.request(url, [*self._fields, *(await self._client.authorization() if mine else ())])

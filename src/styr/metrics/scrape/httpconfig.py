@@ -191,7 +191,7 @@ def _proxy(fields: Fields) -> Proxy:
         tuple((name, tuple(Secret(each) for each in sent.texts(name))) for name in sent.names()),
     )
     if proxy.url:
-        _check_url(fields, "proxy_url", proxy.url, "; SOCKS is not spoken")
+        _check_url(fields, "proxy_url", proxy.url, ("http", "https", "socks5", "socks5h"))
     if proxy.from_environment and (proxy.url or proxy.no_proxy):
         raise fields.error("proxy_from_environment", "not together with proxy_url or no_proxy")
     if proxy.no_proxy and not proxy.url:
@@ -220,7 +220,7 @@ def _oauth2(fields: Fields) -> OAuth2:
     for needed, value in (("client_id", found.client_id), (name, found.client_secret), ("token_url", found.token_url)):
         if not value:
             raise fields.error(needed, "is needed")
-    _check_url(fields, "token_url", found.token_url)
+    _check_url(fields, "token_url", found.token_url, ("http", "https"))
     if found.scopes and "scope" in params:
         raise fields.error("endpoint_params.scope", "only one of it and scopes")
     fields.end()
@@ -240,12 +240,12 @@ def _jwt(fields: Fields) -> Jwt:
         raise fields.error("claims", f"cannot be sent as JSON: {error}") from None
 
 
-def _check_url(fields: Fields, name: str, url: str, more: str = "") -> None:
+def _check_url(fields: Fields, name: str, url: str, schemes: tuple[str, ...]) -> None:
     """The URL itself is not told: it may hold a password."""
     try:
         found = urlsplit(url)
-        usable = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+        usable = found.scheme in schemes and bool(found.hostname) and found.port != 0
     except ValueError:
         usable = False
     if not usable:
-        raise fields.error(name, f"no http or https URL{more}")
+        raise fields.error(name, f"no URL with {' or '.join(schemes)}")

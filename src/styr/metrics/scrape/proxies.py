@@ -15,7 +15,9 @@ from urllib.parse import SplitResult, urlsplit
 from styr.metrics.scrape.connection import FetchError
 from styr.metrics.scrape.httpconfig import Proxy
 
-PORTS = {"http": 80, "https": 443}
+PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+SOCKS = ("socks5", "socks5h")
+"""Both have the proxy resolve names, as in Go."""
 
 
 def proxy_of(url: SplitResult, proxy: Proxy, environment: Mapping[str, str]) -> SplitResult | None:
@@ -30,7 +32,7 @@ def proxy_of(url: SplitResult, proxy: Proxy, environment: Mapping[str, str]) -> 
         return None
     found = urlsplit(chosen if "://" in chosen else f"http://{chosen}")
     if found.scheme not in PORTS or not found.hostname:
-        raise FetchError(f"the environment's {url.scheme}_proxy is no http or https URL; SOCKS is not spoken")
+        raise FetchError(f"the environment's {url.scheme}_proxy is no http, https or socks5 URL")
     return found
 
 
