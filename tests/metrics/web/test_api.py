@@ -364,6 +364,46 @@ async def test_the_place_of_an_abandoned_query_is_free_only_when_its_thread_is_b
     assert (await world.get("query", query="down"))[0] == 200
 
 
+async def test_a_query_whose_time_is_up_is_answered_before_its_thread_is_back() -> None:
+    world = World(concurrency=1)
+    go, told = threading.Event(), threading.Event()
+
+    def stubborn(limits: Limits) -> Result:
+        if limits.canceled.wait(30):
+            told.set()
+        assert go.wait(30)
+        return VECTOR
+
+    world.engine.answers["up"] = stubborn
+    status, answer = await world.get("query", query="up", timeout="0.01")
+    assert (status, answer["errorType"]) == (503, "timeout")
+    assert "in expression evaluation" in answer["error"]
+    assert await asyncio.to_thread(told.wait, 30)
+    assert world.gate.running == 1
+    go.set()
+    world.engine.answers["up"] = VECTOR
+    assert (await world.get("query", query="up"))[0] == 200
+
+
+async def test_queries_at_once_have_a_thread_each_and_later_ones_take_those() -> None:
+    world = World(concurrency=3)
+    together = threading.Barrier(3)
+    names: list[str] = []
+
+    def meeting(_limits: Limits) -> Result:
+        names.append(threading.current_thread().name)
+        together.wait(30)
+        return VECTOR
+
+    world.engine.answers["up"] = meeting
+    for _ in range(3):
+        answers = await asyncio.gather(*(world.get("query", query="up") for _ in range(3)))
+        assert [status for status, _ in answers] == [200] * 3
+    assert len(set(names)) == 3
+    assert world.gate.running == 0
+    world.api.close()
+
+
 async def test_what_ran_at_a_crash_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     world = World(tmp_path)
     world.log.began("sum(up)", (0, 0, 0))
