@@ -210,12 +210,13 @@ class Engine:
     async def _maintain(self) -> None:
         while True:
             await self._clock.sleep(MAINTENANCE)
-            memory.give_back()
             try:
                 done = await self.database.maintain()
             except Exception as error:
                 log.error("maintenance failed, and will be tried again", error)
                 continue
+            finally:
+                memory.give_back()
             for problem in done.problems:
                 log.warning("maintenance is held up", cause=problem)
             if done.written or done.removed:

@@ -54,6 +54,8 @@ def test_what_is_registered_is_found(batches: list[list[Labels]], matchers: list
         registry.remove(registry.slots_of(np.array([known[labels] for labels in gone], np.int64)))
         assert (registry.slots_of(np.array([known.pop(labels) for labels in gone], np.int64)) == -1).all()
         assert found(registry, matchers) == sorted(labels for labels in known if takes(labels, matchers))
+        while registry.sweep(most=3):
+            pass
         used = {pair for labels in known for pair in labels}
         assert set(registry.pair_ids) == used
         assert registry.slots_of(np.array([0, -5, 1 << 39], np.int64)).tolist() == [-1, -1, -1]
@@ -75,6 +77,7 @@ def test_slots_are_used_again_and_references_are_not() -> None:
         slots, _ = registry.resolve([make({"turn": str(turn), "i": str(i)}) for i in range(20)])
         assert registry.refs[slots].tolist() == list(range(turn * 20 + 1, turn * 20 + 21))
         registry.remove(slots)
+        assert not registry.sweep()
     assert registry.slots == 20
     assert len(registry.pairs) <= 40
     assert len(registry._pages) <= 1

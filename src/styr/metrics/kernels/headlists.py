@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styr.metrics.kernels.bits import Bytes, Int
-from styr.metrics.kernels.head import CHUNK, CHUNK_MAXT, CHUNK_MINT, HISTOGRAM, LINK, PACKED, SLAB
+from styr.metrics.kernels.head import CHUNK, CHUNK_MAXT, CHUNK_MINT, HISTOGRAM, LINK, PACKED, SLAB, free_slab
 from styr.metrics.kernels.jit import kernel
 from styr.metrics.kernels.xor import set_count
 
@@ -34,6 +34,17 @@ def copy_open(state: Ints, slabs: Bytes, slots: Slots, out: Bytes, starts: Ints)
             at += length
         starts[i + 1] = at
     return at
+
+
+@kernel("void(i8[:, ::1], u1[::1], i8[::1], i4[::1])")
+def release(state: Ints, slabs: Bytes, pool: Ints, slots: Slots) -> None:
+    """Clears the rows of series that go, and frees the slabs of their open float chunks."""
+    for i in range(len(slots)):
+        slot = np.int64(slots[i])
+        packed = state[slot, PACKED]
+        if (packed >> 16) & 0xFFFF and not (packed >> 56) & HISTOGRAM:
+            free_slab(slabs, pool, state[slot, SLAB], (packed >> 48) & 0xFF)
+        state[slot] = 0
 
 
 @kernel("i8(i8[:, ::1], i8[:, ::1], i4[::1], i8, i8, i8[::1])")

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -277,11 +278,9 @@ class Head:
         with self.lock:
             if not len(slots):
                 return
-            for ref in self.registry.refs[slots].tolist():
-                self.tombstones.pop(ref, None)
-            for slot in slots.tolist():
-                self.histograms.open.pop(slot, None)
-                self.out_of_order.series.pop(slot, None)
+            _forget(self.tombstones, self.registry.refs[slots])
+            _forget(self.histograms.open, slots)
+            _forget(self.out_of_order.series, slots)
             self.state.release(slots)
             self.registry.remove(slots)
             self._generation += 1
@@ -314,3 +313,9 @@ class Head:
             self.disk.close()
         self.out_of_order.finish()
         self.wal.close()
+
+
+def _forget(by_number: dict[int, Any], numbers: Slots | Ints) -> None:
+    if by_number:
+        for number in by_number.keys() & set(numbers.tolist()):
+            del by_number[number]

@@ -114,29 +114,42 @@ def forget_stale(head: Head, slots: Slots) -> None:
     """Those of the series that are still ended: none has come back while the block was written."""
     with head.lock:
         head.forget(slots[head.state.rows[slots, kernels.LAST_V] == STALE_BITS])
+    _sweep(head)
+
+
+def _sweep(head: Head) -> None:
+    """Forgets the labels that only forgotten series had, a part of them at a time."""
+    more = True
+    while more:
+        with head.lock:
+            more = head.registry.sweep()
 
 
 def truncate(head: Head, mint: int, empty: set[int]) -> set[int]:
     """Forgets everything before `mint`, which is in blocks. `empty` are series that had no sample at the last call; returns
     those that have none now: a series without samples goes at the second call, so that its maker has time to append."""
     with head.lock:
-        head.min_valid = max(head.min_valid, mint)
-        live = head.registry.live()
-        newest = head.state.rows[live, kernels.LAST_T]
-        without = newest == kernels.NEVER
-        refs = head.registry.refs[live]
-        gone = (newest < mint) & (~without | np.isin(refs, np.array(sorted(empty), np.int64)))
-        late = np.array(sorted(head.out_of_order.series), np.int32)
-        gone &= ~np.isin(live, late)
-        head.forget(live[gone])
-        head.state.drop_before(mint)
-        info = head.state.info
-        if info[kernels.MIN_T] != LATE:
-            info[kernels.MIN_T] = max(head.state.oldest(), mint)
-        head.disk.drop_before(mint)
-        head.tombstones = {
-            ref: kept
-            for ref, ranges in head.tombstones.items()
-            if (kept := [each for each in ranges if each[1] >= mint])
-        }
-        return set(refs[without & ~gone].tolist())
+        emptied = _truncate(head, mint, empty)
+    _sweep(head)
+    return emptied
+
+
+def _truncate(head: Head, mint: int, empty: set[int]) -> set[int]:
+    head.min_valid = max(head.min_valid, mint)
+    live = head.registry.live()
+    newest = head.state.rows[live, kernels.LAST_T]
+    without = newest == kernels.NEVER
+    refs = head.registry.refs[live]
+    gone = (newest < mint) & (~without | np.isin(refs, np.array(sorted(empty), np.int64)))
+    late = np.array(sorted(head.out_of_order.series), np.int32)
+    gone &= ~np.isin(live, late)
+    head.forget(live[gone])
+    head.state.drop_before(mint)
+    info = head.state.info
+    if info[kernels.MIN_T] != LATE:
+        info[kernels.MIN_T] = max(head.state.oldest(), mint)
+    head.disk.drop_before(mint)
+    head.tombstones = {
+        ref: kept for ref, ranges in head.tombstones.items() if (kept := [each for each in ranges if each[1] >= mint])
+    }
+    return set(refs[without & ~gone].tolist())

@@ -8,6 +8,8 @@ such a file is still in the write-ahead log, until `sync`, which a checkpoint ca
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +55,8 @@ class HeadChunks:
         self._descriptor = -1
         self._unsynced: list[int] = []
         self.written = 0
+        self.held: Callable[[], int] = lambda: sys.maxsize
+        """The first file with chunks that are needed whatever their time is: late ones. `oo` says which."""
 
     def _path(self, number: int) -> Path:
         return self.directory / f"{number:06d}"
@@ -168,8 +172,10 @@ class HeadChunks:
                 os.close(current)
 
     def drop_before(self, mint: int) -> None:
-        """Removes the files from the front that have no sample from `mint` on; never the one that is written to."""
-        while len(self.segments) > 1 and self.newest[0] < mint:
+        """Removes the files from the front that have no sample from `mint` on; never the one that is written to, nor one that
+        is `held`."""
+        held = self.held()
+        while len(self.segments) > 1 and self.newest[0] < mint and self.first < held:
             self._path(self.first).unlink(missing_ok=True)
             del self.segments[0], self.newest[0]
             self.first += 1

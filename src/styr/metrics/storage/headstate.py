@@ -218,7 +218,4 @@ class HeadState:
 
     def release(self, slots: Slots) -> None:
         """Frees the open chunks of series that go."""
-        for slot in slots[self.has_open(slots)].tolist():
-            packed = int(self.rows[slot, kernels.PACKED])
-            kernels.free_slab(self.slabs, self.pool, int(self.rows[slot, kernels.SLAB]), (packed >> 48) & 0xFF)
-        self.rows[slots] = 0
+        headlists.release(self.rows, self.slabs, self.pool, np.ascontiguousarray(slots))

@@ -7,6 +7,7 @@ by now), as Prometheus does. `db` makes blocks of them.
 
 from __future__ import annotations
 
+import sys
 import threading
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -72,6 +73,7 @@ class OutOfOrder:
 
     def __init__(self, state: HeadState, directory: Path, lock: threading.RLock, window: int) -> None:
         self._state, self._directory, self._lock, self._window = state, directory, lock, window
+        state.disk.held = self._oldest_file
         self.series: dict[int, Late] = {}
         """By slot."""
         self.wbl: Wal | None = None
@@ -148,6 +150,9 @@ class OutOfOrder:
         times = [t for late in self.series.values() for t in (late.t[:1] + late.t[-1:])]
         times += [t for late in self.series.values() for c in late.closed for t in (c.mint, c.maxt)]
         return (min(times), max(times)) if times else None
+
+    def _oldest_file(self) -> int:
+        return min((c.where >> 32 for late in self.series.values() for c in late.closed), default=sys.maxsize)
 
     def begin(self) -> tuple[dict[int, list[Closed]], int]:
         """Closes everything and moves the log to a new segment: (what there is now by slot, the last segment that is only about

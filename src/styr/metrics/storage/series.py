@@ -174,14 +174,13 @@ class Registry:
         return [pair[1] for i in self.pairs_of_name[number] if (pair := self.pairs[i]) is not None]
 
     def remove(self, slots: Slots) -> None:
-        """Forgets series. What they leave unused (pairs, names, room in arenas, pages) is free afterwards."""
+        """Forgets series. What they leave unused (room in arenas, pages) is free afterwards, pairs after `sweep`."""
         self.refs[slots] = 0
         self.info[kernels.LIVE] -= len(slots)
         self.version += 1
         self.free = np.concatenate([self.free[: int(self.info[kernels.FREE])], slots])
         self.info[kernels.FREE] = len(self.free)
         self._rebuild()
-        self._forget_pairs()
         self._forget_pages(slots)
 
     def _rebuild(self) -> None:
@@ -197,20 +196,26 @@ class Registry:
             size *= 2
         self._rehash(size)
 
-    def _forget_pairs(self) -> None:
-        for number in np.flatnonzero(self.lists[: len(self.pairs), kernels.USED] == 0).tolist():
-            key = self.pairs[number]
-            if key is None:
-                continue
-            self.pairs[number] = None
+    def sweep(self, most: int = 4096) -> bool:
+        """Forgets pairs that no series has, so many at the most. False when there are none left: a long list of them is no
+        reason to keep others waiting."""
+        pairs, unused = self.pairs, self.lists[: len(self.pairs), kernels.USED] == 0
+        unused[self._free_pairs] = False
+        found = np.flatnonzero(unused)[:most].tolist()
+        for number in found:
+            key = pairs[number]
+            assert key is not None
+            pairs[number] = None
             del self.pair_ids[key]
             del self.pairs_of_name[int(self.name_of[number])][number]
-            self._free_pairs.append(number)
+        self._free_pairs += found
+        return len(found) == most
 
     def _forget_pages(self, slots: Slots) -> None:
         """Unmaps the references of slots, and pages without any."""
-        pages = self._pages
-        pages[np.isin(pages, slots)] = -1
+        pages, gone = self._pages, np.zeros(self.slots + 1, np.bool_)
+        gone[slots] = True  # and [-1], which stands for no slot, is False
+        pages[gone[pages]] = -1
         used = (pages >= 0).any(axis=1)
         place = np.where(used, np.cumsum(used) - 1, -1).astype(np.int32)
         mapped = self._page_of >= 0
