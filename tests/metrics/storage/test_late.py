@@ -121,3 +121,19 @@ def test_prometheus_reads_them(tmp_path: Path) -> None:
     again = opened(data, out_of_order_window=WINDOW)
     assert read(again.querier()) == want
     again.close()
+
+
+def test_their_chunks_outlive_the_blocks_of_what_was_in_order(tmp_path: Path) -> None:
+    """The file of a late chunk is not dropped with the chunks of the head that lie beside it."""
+    database = opened(tmp_path, out_of_order_window=10 * WINDOW)
+    head = database.head
+    head.disk._size = 1 << 20  # Every write begins a new file.
+    refs = head.refs(SERIES[:1])
+    want = []
+    for minute in [*range(60, 180, 2), *range(61, 140, 2), *range(180, 400, 2)]:
+        assert head.append(refs, np.array([START + minute * MINUTE]), np.array([float(minute)])).added == 1
+        head.state.flush()
+        want.append((START + minute * MINUTE, bits(float(minute))))
+    assert database.maintain_now().problems == []
+    assert read(database.querier()) == {SERIES[0]: sorted(want)}
+    database.close()
