@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import struct
 
@@ -193,3 +194,20 @@ def test_a_head_that_claims_much_is_refused_at_once() -> None:
     for encoding in (2, 3):
         with pytest.raises(Corrupt, match="buckets"):
             decode(b"\xff\xff\x00" + out.data(), encoding)
+
+
+@pytest.mark.parametrize("integer", [True, False])
+def test_chunks_that_could_have_start_timestamps(integer: bool) -> None:
+    """The same bits behind another header; and where that promises start timestamps that are not there, no more than Corrupt.
+    Chunks that have them, Prometheus' own, are in tests/metrics/storage/test_encodings.py."""
+    for samples in series_of(integer, 1).values():
+        for each in encode([t for t, _ in samples], [h for _, h in samples]):
+            data = each.data()
+            bare = bytes([data[0] | data[2], data[1], 0]) + data[3:]
+            times, found = decode(bare, each.encoding + 3)
+            want_times, want = decode(data, each.encoding)
+            assert times == want_times
+            assert list(map(repr, found)) == list(map(repr, want))
+            for header in (0x80, 0x01, 0x82, 0xFF):
+                with contextlib.suppress(Corrupt):
+                    decode(bare[:2] + bytes([header]) + bare[3:], each.encoding + 3)
