@@ -1,4 +1,4 @@
-"""Chunks of native histograms (encodings 2 and 3), bit for bit as Prometheus writes them.
+"""Chunks of native histograms (encodings 2 and 3; of 5 and 6 only reading), bit for bit as Prometheus writes them.
 
     encoder = Encoder(t, histogram)               # begins a chunk; the first histogram dictates its buckets
     cut = encoder.append(t, histogram)            # None, or the Encoder of a new chunk that this sample began
