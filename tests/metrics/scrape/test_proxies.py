@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,13 +18,14 @@ import pytest
 from styr.kit.clock import SystemClock
 from styr.metrics.scrape.buffers import Buffers
 from styr.metrics.scrape.client import Client
-from styr.metrics.scrape.config import parse_job
+from styr.metrics.scrape.config import parse_config, parse_job
 from styr.metrics.scrape.connection import FetchError
 from styr.metrics.scrape.fetch import HttpFetcher
 from styr.metrics.scrape.httpconfig import Proxy
 from styr.metrics.scrape.proxies import is_exempt, proxy_of
 from styr.metrics.scrape.target import discovered, make_target
 from tests.metrics.scrape.test_fetch import BODY, Server, certificate, get, page, refusal, serving
+from tests.peers.prometheus import beside, prometheus
 
 NO_PROXY = "10.0.0.0/8, .below.com,*.star.com,both.com,only.com:81,1.2.3.4,5.6.7.8:90,[fd00::1]:90,fd00:1::/32,bad/99"
 
@@ -330,3 +333,70 @@ async def test_a_token_server_that_refuses_fails_the_scrape() -> None:
         url = f"http://127.0.0.1:{tokens.port}/"
         found = fetcher("127.0.0.1:1", oauth2={"client_id": "c", "client_secret": "s", "token_url": url})
         assert (await refusal(found)).startswith(f"oauth2: no token from {url}: it answered with HTTP status 400")
+
+
+OWN = ("user-agent", "accept-encoding", "accept", "connection")
+"""Headers that each writes in its own way."""
+
+
+class Recorder(Server):
+    """Proxy and token server in one; keeps the first request of each kind, with its body."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda head: token("abc") if head.startswith(b"POST") else page(b"a 1\n"))
+        self.seen: dict[str, tuple[dict[str, str], bytes]] = {}
+        self.all = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                first, *lines = head.decode().strip().split("\r\n")
+                fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+                body = await reader.readexactly(int(fields.get("content-length", 0)))
+                self.seen.setdefault(first, (fields, body))
+                if len(self.seen) == 3:
+                    self.all.set()
+                refused = first.startswith("CONNECT")
+                writer.write(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n" if refused else self.answer(head))
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the other end, or the test, has gone
+        finally:
+            writer.close()
+
+
+@pytest.mark.needs("prometheus")
+async def test_prometheus_asks_the_same(tmp_path: Path) -> None:
+    """Of a token server, of a proxy for HTTP, and of one for HTTPS."""
+    shared = {"proxy_url": "http://us:pw@127.0.0.1:PROXY", "proxy_connect_header": {"X-Way": ["a"]}}
+    oauth2 = {
+        "client_id": "c:1", "client_secret": "s 1", "token_url": "http://127.0.0.1:PROXY/token", "scopes": ["r", "w"],
+        "endpoint_params": {"aud": "x y"},
+    }  # fmt: skip
+    jobs = [
+        {"job_name": "a", **shared, "oauth2": oauth2, "static_configs": [{"targets": ["far.away:80"]}]},
+        {"job_name": "b", **shared, "scheme": "https", "static_configs": [{"targets": ["far.away:9443"]}]},
+    ]
+    asked = []
+    for ours in (False, True):
+        async with serving(Recorder()) as server:
+            assert isinstance(server, Recorder)
+            text = json.dumps({"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs})
+            document = text.replace("PROXY", str(server.port))
+            if ours:
+                for job in parse_config(json.loads(document)):
+                    address = dict(job.static[0].targets[0])
+                    target = make_target(job, discovered(job, address, {}))
+                    assert target is not None
+                    found = HttpFetcher(target, job, Client(job.http, Buffers(), SystemClock(), {}))
+                    with contextlib.suppress(FetchError):
+                        await get(found)
+                    found.close()
+            else:
+                async with beside(prometheus(tmp_path / "data", config=document)), asyncio.timeout(60):
+                    await server.all.wait()
+            asked.append({
+                first: ({n: v.replace(str(server.port), "PROXY") for n, v in fields.items() if n not in OWN}, body)
+                for first, (fields, body) in server.seen.items()
+            })  # fmt: skip
+    assert asked[1] == asked[0]
