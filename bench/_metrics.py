@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from bench._platform import cpu_seconds, rss_mb
+from bench._platform import as_installed, cpu_seconds, rss_mb
 
 TOKEN = "bench"
 
@@ -111,7 +111,7 @@ class Server:
         """Seconds until it says that it is ready."""
         began = time.monotonic()
         log = (self.folder.parent / f"{self.folder.name}.log").open("ab")
-        self.process = subprocess.Popen(self.command(), stdout=log, stderr=log)
+        self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, env=as_installed())
         log.close()
         while time.monotonic() - began < timeout:
             if self.process.poll() is not None:

@@ -12,7 +12,12 @@ from pathlib import Path
 
 from styr.cli.demo.platform import Platform
 
-__all__ = ["Plane", "Platform", "cpu_seconds", "rss_mb"]
+__all__ = ["Plane", "Platform", "as_installed", "cpu_seconds", "rss_mb"]
+
+
+def as_installed() -> dict[str, str]:
+    """The environment of a user: pip compiles what it installs, and starts do not compile it again."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 class Plane:
@@ -40,6 +45,7 @@ class Plane:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            env=as_installed(),
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

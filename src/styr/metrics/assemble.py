@@ -51,6 +51,8 @@ log = Log("styr.metrics.process")
 
 MAINTENANCE = 60.0
 """Seconds between rounds of compaction, retention and checkpoints."""
+SETTLED = 10.0
+"""Seconds after which a start has left behind what it needed."""
 RULE_THREADS = 4
 WITHOUT_OBJECTS = 20.0
 """Seconds that rules of files wait for those of Kubernetes at the start: only the first list restores what was pending."""
@@ -208,6 +210,8 @@ class Engine:
         self.jobs.replace(config.jobs)
 
     async def _maintain(self) -> None:
+        await self._clock.sleep(SETTLED)
+        memory.give_back()
         while True:
             await self._clock.sleep(MAINTENANCE)
             try:

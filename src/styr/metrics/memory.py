@@ -1,4 +1,4 @@
-"""Memory that is resident for nothing, given back. Called by `assemble` after each round of maintenance.
+"""Memory that is resident for nothing, given back. Called by `assemble` after a start and each round of maintenance.
 
 LLVM's library is mapped whole and some 70 MB of it stay resident after a few kernels were read from the cache, though nothing
 runs there any more. They are let go: its code (MADV_DONTNEED: nobody writes there, and a later compilation reads it from
