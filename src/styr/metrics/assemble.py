@@ -179,8 +179,7 @@ class Engine:
 
     async def reload(self) -> None:
         """Reads the configuration again, and the notifier's: what Prometheus' reload changes, changes, jobs, rules and
-        Alertmanagers by difference; but the out-of-order window stays. Raises BadData or OSError, and everything goes on as it
-        was."""
+        Alertmanagers by difference. Raises BadData or OSError, and everything goes on as it was."""
         async with self._reloading:
             try:
                 config = await asyncio.to_thread(read_config, self.options)
@@ -194,8 +193,7 @@ class Engine:
 
     def _take(self, config: Config) -> None:
         before, self.config, self._from_files = self.config, config, config.groups
-        if (late := window(self.options, config)) != self.database.settings.head.out_of_order_window:
-            log.warning("another out-of-order window is honoured from the next start on", milliseconds=late)
+        self.database.head.out_of_order.window = window(self.options, config)
         if config.otlp != before.otlp:
             self._otlp = OtlpReceiver(self.database.appender, self._clock, config.otlp or OtlpSettings())
         if (config.defaults, config.interval) != (before.defaults, before.interval):

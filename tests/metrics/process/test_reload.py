@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -18,6 +19,7 @@ from styr.metrics.assemble import Engine
 from styr.metrics.cluster import watch
 from styr.metrics.config import read
 from styr.metrics.model.errors import BadData
+from styr.metrics.model.labels import make
 from styr.metrics.options import Options
 from styr.metrics.web.api import Api
 from tests.metrics.rules.notify.kit import Peer
@@ -94,8 +96,21 @@ async def test_retention_by_the_configuration_and_else_by_the_command_line(tmp_p
         world.write({"storage": {"tsdb": {"out_of_order_time_window": "10m"}}})
         await world.engine.reload()
         settings = world.engine.database.settings
-        assert settings.head.out_of_order_window == 0  # until the next start
         assert (settings.retention, settings.retention_size, world.status.retention) == (7 * DAY, 0, "7d")
+
+
+async def test_late_samples_are_taken_when_the_window_says_so(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.write({})
+    async with world.running():
+        head, newest, hour = world.engine.database.head, 1_700_000_000_000, 3_600_000
+        refs, one = head.refs([make({"__name__": "late"})]), np.ones(1)
+        head.append(refs, np.array([newest]), one)
+        assert head.append(refs, np.array([newest - hour // 6]), one).added == 0
+        world.write({"storage": {"tsdb": {"out_of_order_time_window": "30m"}}})
+        await world.engine.reload()
+        assert head.append(refs, np.array([newest - hour // 6]), one).added == 1
+        assert head.append(refs, np.array([newest - hour]), one).added == 0
 
 
 @pytest.mark.parametrize(

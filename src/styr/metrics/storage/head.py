@@ -156,7 +156,7 @@ class Head:
         if added == len(slots):
             return Appended(added)
         refused = np.flatnonzero(result)
-        if late + old and self.settings.out_of_order_window:
+        if late + old and self.out_of_order.window:
             refused = self.out_of_order.take(refused, slots, t, step, bits, result)
             counts = np.bincount(result, minlength=5).tolist()
             added, duplicate, late, old = counts[:4]

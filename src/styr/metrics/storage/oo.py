@@ -69,10 +69,10 @@ class Late:
 
 
 class OutOfOrder:
-    """`lock` is the head's; `window` in milliseconds."""
+    """`lock` is the head's; `window` in milliseconds, and may be changed."""
 
     def __init__(self, state: HeadState, directory: Path, lock: threading.RLock, window: int) -> None:
-        self._state, self._directory, self._lock, self._window = state, directory, lock, window
+        self._state, self._directory, self._lock, self.window = state, directory, lock, window
         state.disk.held = self._oldest_file
         self.series: dict[int, Late] = {}
         """By slot."""
@@ -86,7 +86,7 @@ class OutOfOrder:
     def take(self, refused: Ints, slots: Slots, t: Ints, step: int, bits: Ints, result: Bytes) -> Ints:
         """Takes those of the refused samples that are late and within the window, and marks them so in `result`. Returns the
         rest. Raises Unavailable."""
-        late = np.isin(result[refused], _LATE) & (t[refused * step] >= self._state.max_t - self._window)
+        late = np.isin(result[refused], _LATE) & (t[refused * step] >= self._state.max_t - self.window)
         taken: list[int] = []
         for i in refused[late].tolist():
             if self.insert(int(slots[i]), int(t[i * step]), int(bits[i])):
@@ -108,7 +108,7 @@ class OutOfOrder:
     def take_histogram(self, slot: int, t: int, h: Histogram, told: int) -> bool:
         """Whether a histogram of which the head `told` why it is refused is late and within the window; then it is taken, and
         the caller hands it to `log_histograms`. Raises Unavailable."""
-        if not self._window or told not in _LATE or t < self._state.max_t - self._window:
+        if not self.window or told not in _LATE or t < self._state.max_t - self.window:
             return False
         self.insert(slot, t, h)
         return True
