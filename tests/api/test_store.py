@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from styr.api.store.checks import Damaged, InUse, NewerFormat
 from styr.api.store.commit import Store, Txn
 from styr.api.store.records import ObjectKey
-from styr.api.store.sqlite import Batch, Damaged, Database, InUse, NewerFormat
+from styr.api.store.sqlite import Batch, Database
 from styr.api.store.window import WindowPassed
 from styr.kinds.errors import ApiError, Unavailable
 from styr.kit.clock import SystemClock
@@ -82,9 +83,14 @@ async def test_concurrent_writes_share_a_transaction_and_see_each_other(tmp_path
     batches: list[int] = []
 
     class Counting:
+        spare = 0
+
         def commit(self, batch: Batch) -> None:
             batches.append(len(batch.changes))
             database.commit(batch)
+
+        def tidy(self, drop: int) -> None:
+            database.tidy(drop)
 
         def close(self) -> None:
             database.close()

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from styr.api import pki
 from styr.api.metrics import ApiMetrics
 from styr.api.server import ApiServer
+from styr.api.store.checks import StoreError
 from styr.api.store.commit import Store
-from styr.api.store.sqlite import StoreError
 from styr.client.client import Client
 from styr.client.controller import Manager
 from styr.client.transport import InProcessTransport

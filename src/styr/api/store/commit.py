@@ -13,11 +13,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from styr.api.store.checks import WriteFailed
 from styr.api.store.records import Change, ObjectKey, Record, change_of, encode
-from styr.api.store.sqlite import Batch, Database, LogEntry, WriteFailed
+from styr.api.store.sqlite import Batch, Database, LogEntry
 from styr.api.store.window import MAX_BYTES, MAX_CHANGES, Window
 from styr.kinds.errors import InternalError, Unavailable
 from styr.kinds.resources import Object
@@ -34,12 +36,26 @@ MAX_BATCH = 256
 LOG_ROWS = 10_000
 LOG_BYTES = 64 << 20
 LOG_AGE = 3600.0
+"""What the log may hold; it is brought down to SHRUNK of the first two, and to the age, once it has grown beyond."""
+SHRUNK = 0.95
+PRESSING = 1.1
+"""Times the limits: from here on a batch forgets more than it adds, because writers leave no time in between."""
+SLICE_ROWS = 64
+SLICE_BYTES = 256 << 10
+"""How much of the log goes in one transaction: a writer that comes meanwhile waits for no more than that."""
 
 
 class Backend(Protocol):
     """What a batch is made durable by. `Database` is the real one; tests hand in one that fails."""
 
     def commit(self, batch: Batch) -> None: ...
+
+    def tidy(self, drop: int) -> None:
+        """One short transaction: forgets the log through `drop` (0: nothing of it), gives some free space back."""
+
+    @property
+    def spare(self) -> int:
+        """How much free space `tidy` would give back, in pages; 0 when there is nothing to do."""
 
     def close(self) -> None: ...
 
@@ -121,6 +137,7 @@ class Store:
         self._windows: dict[str, Window] = {}
         self._log: deque[LogEntry] = deque()
         self._log_bytes = 0
+        self._shrinking = False
         self._queue: deque[tuple[Callable[[Txn], Any], asyncio.Future[Any]]] = deque()
         self._drain: asyncio.Task[None] | None = None
         self._closed = False
@@ -129,7 +146,7 @@ class Store:
 
     @classmethod
     def open(cls, path: Path | str, clock: Clock, *, inline: bool = False, **limits: int) -> Store:
-        """Opens or makes the file. Raises `sqlite.StoreError` and its children. `:memory:` is a store for tests."""
+        """Opens or makes the file. Raises `checks.StoreError` and its children. `:memory:` is a store for tests."""
         database = Database(path)
         try:
             contents = database.load()
@@ -199,27 +216,58 @@ class Store:
         return await future
 
     async def _run(self) -> None:
-        while self._queue:
-            overlay: dict[ObjectKey, Record | None] = {}
-            changes: list[Change] = []
-            answers: list[tuple[asyncio.Future[Any], Any]] = []
-            while self._queue and len(answers) < MAX_BATCH:
-                function, future = self._queue.popleft()
-                if not future.cancelled():
-                    self._evaluate(function, future, overlay, changes, answers)
-            try:
-                if changes:
-                    await self._time(len(answers), changes)
-            except Exception as error:
-                log.error("a batch was not written", writes=len(answers), cause=error)
-                for future, _ in answers:
-                    if not future.done():
-                        future.set_exception(_refusal(error))
-                continue
-            self._publish(changes)
-            for future, result in answers:
+        """Batches while there is something to write; in between, and only then, slices of housekeeping."""
+        untidy = True
+        while self._queue or untidy:
+            if self._queue:
+                await self._batch()
+                untidy = True
+            else:
+                untidy = not self._closed and await self._tidy()
+
+    async def _batch(self) -> None:
+        overlay: dict[ObjectKey, Record | None] = {}
+        changes: list[Change] = []
+        answers: list[tuple[asyncio.Future[Any], Any]] = []
+        while self._queue and len(answers) < MAX_BATCH:
+            function, future = self._queue.popleft()
+            if not future.cancelled():
+                self._evaluate(function, future, overlay, changes, answers)
+        try:
+            if changes:
+                await self._time(len(answers), changes)
+        except Exception as error:
+            log.error("a batch was not written", writes=len(answers), cause=error)
+            for future, _ in answers:
                 if not future.done():
-                    future.set_result(result)
+                    future.set_exception(_refusal(error))
+            return
+        self._publish(changes)
+        for future, result in answers:
+            if not future.done():
+                future.set_result(result)
+
+    async def _tidy(self) -> bool:
+        """One slice; False when nothing is left to do, or it cannot be done now."""
+        drop = self._droppable(self._clock.time(), SLICE_ROWS, SLICE_BYTES)
+        if not drop and not self._backend.spare:
+            return False
+        try:
+            await self._call(self._backend.tidy, drop)
+        except Exception as error:
+            log.warning("the store was not compacted; tried again after the next write", cause=error)
+            return False
+        self._forget(drop)
+        await asyncio.sleep(
+            0
+        )  # a writer of the inline mode comes in here, as one of the other while the slice was written
+        return True
+
+    async def _call(self, function: Callable[[T], None], argument: T) -> None:
+        if self._executor is not None:
+            await asyncio.get_running_loop().run_in_executor(self._executor, function, argument)
+        else:
+            function(argument)
 
     def _evaluate(
         self,
@@ -251,16 +299,16 @@ class Store:
 
     async def _commit(self, changes: list[Change]) -> None:
         now = self._clock.time()
-        batch = Batch(changes, changes[-1].revision, now, self._droppable(now))
-        if self._executor is None:
-            self._backend.commit(batch)
-        else:
-            await asyncio.get_running_loop().run_in_executor(self._executor, self._backend.commit, batch)
-        while self._log and self._log[0].revision <= batch.drop:
-            self._log_bytes -= self._log.popleft().size
-        self._compacted = max(self._compacted, batch.drop)
-        for change in changes:
-            self._remember(LogEntry(change.revision, now, len(change.old.data) if change.old else 0))
+        entries = [LogEntry(c.revision, now, len(c.old.data) if c.old else 0) for c in changes]
+        drop = 0
+        if len(self._log) > LOG_ROWS * PRESSING or self._log_bytes > LOG_BYTES * PRESSING:
+            added = sum(entry.size for entry in entries)
+            drop = self._droppable(now, max(SLICE_ROWS, 2 * len(entries)), max(SLICE_BYTES, 2 * added))
+        batch = Batch(changes, changes[-1].revision, now, drop)
+        await self._call(self._backend.commit, batch)
+        self._forget(drop)
+        for entry in entries:
+            self._remember(entry)
 
     def _publish(self, changes: list[Change]) -> None:
         touched: dict[str, Window] = {}
@@ -283,17 +331,27 @@ class Store:
         self._log.append(entry)
         self._log_bytes += entry.size
 
-    def _droppable(self, now: float, step: int = 512) -> int:
-        """The revision through which the log may go now: a few hundred rows a time, so that no write waits long."""
-        size, drop = self._log_bytes, 0
-        if len(self._log) <= LOG_ROWS and size <= LOG_BYTES and (not self._log or now - self._log[0].at <= LOG_AGE):
+    def _forget(self, drop: int) -> None:
+        while self._log and self._log[0].revision <= drop:
+            self._log_bytes -= self._log.popleft().size
+        self._compacted = max(self._compacted, drop)
+
+    def _droppable(self, now: float, most_rows: int, most_bytes: int) -> int:
+        """The revision through which the log may go now, at most so many rows and bytes of it (but one row always may);
+        0 for none. A log within its limits is left alone: it is brought down in one go, not after every write."""
+        rows, size, drop = len(self._log), self._log_bytes, 0
+        if rows > LOG_ROWS or size > LOG_BYTES or (rows and now - self._log[0].at > LOG_AGE / SHRUNK):
+            self._shrinking = True
+        if not self._shrinking:
             return 0
-        rows = len(self._log)
-        for entry in self._log:
-            too_much = rows > LOG_ROWS - step or size > LOG_BYTES * 0.9 or now - entry.at > LOG_AGE
-            if not too_much or step == 0:
+        for entry in islice(self._log, most_rows):
+            if rows <= LOG_ROWS * SHRUNK and size <= LOG_BYTES * SHRUNK and now - entry.at <= LOG_AGE:
+                self._shrinking = False
                 break
-            drop, rows, size, step = entry.revision, rows - 1, size - entry.size, step - 1
+            most_bytes -= entry.size
+            if drop and most_bytes < 0:
+                break
+            drop, rows, size = entry.revision, rows - 1, size - entry.size
         return drop
 
     async def close(self) -> None:

@@ -1,62 +1,45 @@
 """The one file on disk: objects, an undo log of recent changes, the revision. Called by `commit.Store` only, from one
-thread at a time; knows nothing of watches or of what the bytes mean.
+thread at a time; knows nothing of watches or of what the bytes mean. Raises the errors of `checks`.
 
-    StoreError
-    ├── NewerFormat    written by a newer Styr
-    ├── Damaged        SQLite says that the file is not whole
-    ├── InUse          another process has it open
-    └── WriteFailed    a batch was not written (disk full, I/O error): the file holds what it held before
-
-Format (user_version 1, docs/formats): `objects(key, revision, data)`; `log(revision, key, old, at)` where `old` is the
+Format (docs/formats/store.md): `objects(key, revision, data, crc)`; `log(revision, key, old, at, crc)` where `old` is the
 object's bytes before that revision, NULL for a create: the bytes after it are the `old` of the key's next entry, or the
 object's row. `meta` holds `revision` (never goes back) and `compacted` (the log is whole after that revision).
+
+One writer: this process, held by a flock on FILE.lock. Others may read beside it (WAL), as `snapshot` does for a backup.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
+from styr.api.store.checks import (
+    WAY_OUT,
+    Damaged,
+    InUse,
+    NewerFormat,
+    StoreError,
+    WriteFailed,
+    checked_log,
+    checked_objects,
+    examine,
+    explain,
+    newer,
+)
+from styr.api.store.migrations import FORMAT, checksum, migrate
 from styr.api.store.records import Change, ObjectKey, Record, change_of
+from styr.kit.log import Log
 
-FORMAT = 1
-APPLICATION_ID = 0x53545952  # "STYR"
+log = Log("styr.api.store")
 
-_SCHEMA = f"""
-PRAGMA application_id={APPLICATION_ID};
-CREATE TABLE objects(key TEXT PRIMARY KEY, revision INTEGER NOT NULL, data BLOB NOT NULL);
-CREATE TABLE log(revision INTEGER PRIMARY KEY, key TEXT NOT NULL, old BLOB, at REAL NOT NULL);
-CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-INSERT INTO meta VALUES ('revision', 0), ('compacted', 0);
-PRAGMA user_version={FORMAT};
-"""  # noqa: S608 - two constants of this file
-
-
-class StoreError(Exception):
-    pass
-
-
-class NewerFormat(StoreError):
-    pass
-
-
-class Damaged(StoreError):
-    pass
-
-
-class InUse(StoreError):
-    pass
-
-
-class WriteFailed(StoreError):
-    """`full` when there was no space left."""
-
-    def __init__(self, message: str, *, full: bool) -> None:
-        super().__init__(message)
-        self.full = full
+KEPT_PAGES = 256
+"""Free pages that stay in the file, for what is written next: given back at once, they would be asked for again."""
+SLICE_PAGES = 32
+"""How many free pages one slice gives back to the file system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,51 +75,68 @@ class Database:
 
     def __init__(self, path: Path | str) -> None:
         self.path = path
+        self.spare = 0
+        """Free pages beyond KEPT_PAGES, as of the last transaction that freed some."""
+        self._lock = _lock(path)
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
         except sqlite3.Error as error:
+            self._unlock()
             raise StoreError(f"open store {path}: {error}; check that the folder exists and is yours") from error
         try:
             self._prepare()
         except sqlite3.Error as error:
-            self._connection.close()
-            self._explain("open", error)
+            self.close()
+            explain("open", self.path, error)
         except BaseException:
-            self._connection.close()
+            self.close()
             raise
 
     def _prepare(self) -> None:
         execute = self._connection.execute
-        execute("PRAGMA locking_mode=EXCLUSIVE")
+        found = execute("PRAGMA user_version").fetchone()[0]
+        if found > FORMAT:
+            raise NewerFormat(newer(self.path, found))
         execute("PRAGMA auto_vacuum=INCREMENTAL")
-        if (found := execute("PRAGMA user_version").fetchone()[0]) > FORMAT:
-            raise NewerFormat(
-                f"open store {self.path}: its format is {found}, this Styr knows {FORMAT}; "
-                "install the newer Styr, or start with another data folder (--data-dir)"
-            )
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=FULL")
         execute("PRAGMA cache_size=-2000")
         execute("PRAGMA journal_size_limit=16777216")
         execute("BEGIN IMMEDIATE")
         execute("COMMIT")
-        if found == 0:
-            if execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise Damaged(f"open store {self.path}: it is a database, but not one of Styr; {_WAY_OUT}")
-            self._connection.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
+        if found == 0 and execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise Damaged(f"open store {self.path}: it is a database, but not one of Styr; {WAY_OUT}")
+        if found:
+            examine(self._connection, self.path)
+            self._allow_vacuum()
+        migrate(self._connection, found)
+        self._gives_back = execute("PRAGMA auto_vacuum").fetchone()[0] == 2
+        self._count_spare()
+
+    def _allow_vacuum(self) -> None:
+        """A file that was made without `auto_vacuum=INCREMENTAL` is written anew once, by SQLite's VACUUM: killed at any
+        moment it is the old or the new one. Where there is no room for that, the store works on and tries next time."""
+        if self._connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 2:
             return
-        problems = [row[0] for row in execute("PRAGMA quick_check(3)")]
-        if problems != ["ok"]:
-            raise Damaged(f"open store {self.path}: the file is damaged ({'; '.join(map(str, problems))}); {_WAY_OUT}")
+        try:
+            self._connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            self._connection.execute("VACUUM")
+        except sqlite3.OperationalError as error:
+            if "malformed" in str(error):
+                raise
+            log.warning("store cannot be made to give space back; tried again at the next start", cause=error)
 
     def load(self) -> Contents:
         try:
             meta = dict(self._connection.execute("SELECT name, value FROM meta"))
             objects = {
                 ObjectKey.parse(key): Record(revision, data)
-                for key, revision, data in self._connection.execute("SELECT key, revision, data FROM objects")
+                for key, revision, data in checked_objects(self._connection, self.path)
             }
-            rows = self._connection.execute("SELECT revision, key, old, at FROM log ORDER BY revision DESC").fetchall()
+            rows = checked_log(self._connection, self.path)
+            newest = max((record.revision for record in objects.values()), default=0)
+            if max(newest, rows[0][0] if rows else 0) > meta["revision"]:
+                raise Damaged(f"read store {self.path}: its revision is behind its objects; {WAY_OUT}")
             return Contents(
                 meta["revision"],
                 meta["compacted"],
@@ -145,9 +145,9 @@ class Database:
                 [LogEntry(revision, at, len(old or b"")) for revision, _, old, at in reversed(rows)],
             )
         except sqlite3.Error as error:
-            self._explain("read", error)
+            explain("read", self.path, error)
         except (KeyError, ValueError) as error:
-            raise Damaged(f"read store {self.path}: {error!r}; {_WAY_OUT}") from error
+            raise Damaged(f"read store {self.path}: {error!r}; {WAY_OUT}") from error
 
     def commit(self, batch: Batch) -> None:
         """Durable when it returns. Raises WriteFailed when nothing of the batch is in the file."""
@@ -161,28 +161,70 @@ class Database:
             full = "full" in str(error) or getattr(error, "sqlite_errorname", "") in (
                 "SQLITE_FULL",
                 "SQLITE_IOERR_WRITE",
+                "SQLITE_IOERR_SHMSIZE",
             )
             raise WriteFailed(f"write store {self.path}: {error}", full=full) from error
 
     def _write(self, batch: Batch) -> None:
         execute, many = self._connection.execute, self._connection.executemany
-        many(
-            "INSERT INTO log VALUES (?, ?, ?, ?)",
-            [(c.revision, str(c.key), c.old.data if c.old else None, batch.at) for c in batch.changes],
-        )
+        many("INSERT INTO log(revision, key, old, at, crc) VALUES (?, ?, ?, ?, ?)", _log_rows(batch))
         final = {change.key: change.new for change in batch.changes}
         many(
-            "INSERT INTO objects VALUES (?, ?, ?) "
-            "ON CONFLICT(key) DO UPDATE SET revision=excluded.revision, data=excluded.data",
-            [(str(key), record.revision, record.data) for key, record in final.items() if record],
+            "INSERT INTO objects(key, revision, data, crc) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT(key) DO UPDATE SET revision=excluded.revision, data=excluded.data, crc=excluded.crc",
+            [
+                (text := str(key), record.revision, record.data, checksum(text, record.revision, record.data))
+                for key, record in final.items()
+                if record
+            ],
         )
         if gone := [(str(key),) for key, record in final.items() if record is None]:
             many("DELETE FROM objects WHERE key=?", gone)
         execute("UPDATE meta SET value=? WHERE name='revision'", (batch.revision,))
-        if batch.drop:
-            execute("DELETE FROM log WHERE revision<=?", (batch.drop,))
-            execute("UPDATE meta SET value=? WHERE name='compacted'", (batch.drop,))
-            execute("PRAGMA incremental_vacuum(64)").fetchall()
+        self._forget(batch.drop)
+        if gone or batch.drop:
+            self._count_spare()
+
+    def _forget(self, drop: int) -> None:
+        if drop:
+            self._connection.execute("DELETE FROM log WHERE revision<=?", (drop,))
+            self._connection.execute("UPDATE meta SET value=? WHERE name='compacted'", (drop,))
+
+    def tidy(self, drop: int) -> None:
+        """One slice of housekeeping, a transaction of its own: forgets the log through `drop` (0: nothing of it) and gives
+        up to SLICE_PAGES free pages back. It is not synced: lost in a power cut it is only to be done again, and the
+        next batch's sync covers it. Raises WriteFailed; the file then holds what it held before."""
+        execute = self._connection.execute
+        try:
+            execute("PRAGMA synchronous=NORMAL")
+            execute("BEGIN IMMEDIATE")
+            self._forget(drop)
+            self._count_spare()
+            if self.spare:
+                execute(f"PRAGMA incremental_vacuum({min(self.spare, SLICE_PAGES)})").fetchall()
+                self._count_spare()
+            execute("COMMIT")
+        except sqlite3.Error as error:
+            self._recover()
+            raise WriteFailed(f"compact store {self.path}: {error}", full="full" in str(error)) from error
+        finally:
+            execute("PRAGMA synchronous=FULL")
+
+    def _count_spare(self) -> None:
+        free: int = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
+        self.spare = max(0, free - KEPT_PAGES) if self._gives_back else 0
+
+    def restart(self, revision: int) -> None:
+        """What a restored store begins with: no history, and a revision that nobody has seen. Durable when it returns.
+        Raises WriteFailed."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("DELETE FROM log")
+            self._connection.execute("UPDATE meta SET value=? WHERE name IN ('revision', 'compacted')", (revision,))
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._recover()
+            raise WriteFailed(f"restart store {self.path}: {error}", full="full" in str(error)) from error
 
     def _recover(self) -> int:
         """Ends a broken transaction; the revision that the file then holds, -1 if it cannot be read."""
@@ -196,22 +238,34 @@ class Database:
 
     def close(self) -> None:
         self._connection.close()
+        self._unlock()
 
-    def _explain(self, operation: str, error: sqlite3.Error) -> NoReturn:
-        text = str(error)
-        if "locked" in text or "busy" in text:
-            raise InUse(
-                f"{operation} store {self.path}: another process has it open; stop it (styr down) first"
-            ) from error
-        if isinstance(error, sqlite3.OperationalError) and "malformed" not in text:
-            raise StoreError(f"{operation} store {self.path}: {error}; check its permissions and free space") from error
-        raise Damaged(f"{operation} store {self.path}: the file is damaged ({error}); {_WAY_OUT}") from error
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
-_WAY_OUT = (
-    "restore it from a copy, or move it and its -wal file away to start with an empty store "
-    "(`sqlite3 FILE .recover` may save what is readable)"
-)
+def _lock(path: Path | str) -> int | None:
+    """A file of its own: closing any descriptor of the database itself would let go of SQLite's locks on it."""
+    if str(path) == ":memory:":
+        return None
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"open store {path}: {error}; check that the folder exists and is yours") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise InUse(f"open store {path}: another process has it open; stop it (styr down) first") from None
+    return descriptor
+
+
+def _log_rows(batch: Batch) -> Iterator[tuple[int, str, bytes | None, float, int]]:
+    for change in batch.changes:
+        key, old = str(change.key), change.old.data if change.old else None
+        yield change.revision, key, old, batch.at, checksum(key, change.revision, old)
 
 
 def _undo(objects: dict[ObjectKey, Record], rows: Sequence[tuple[int, str, bytes | None, float]]) -> Iterator[Change]:
