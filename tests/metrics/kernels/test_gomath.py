@@ -11,6 +11,8 @@ import pytest
 
 from styr.metrics.kernels import gomath
 
+INF, NAN = math.inf, math.nan
+
 OPERATIONS: dict[str, tuple[int, Callable[[float], float], float, float]] = {
     "exp": (gomath.EXP, math.exp, -740.0, 709.0),
     "ln": (gomath.LN, math.log, 1e-300, 1e300),
@@ -49,6 +51,19 @@ def test_near_the_c_library(name: str) -> None:
         assert math.isclose(found, of(value), rel_tol=2e-15, abs_tol=2e-15), value
 
 
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_huge_angles_have_their_place_on_the_circle(name: str) -> None:
+    op, of, *_ = OPERATIONS[name]
+    random = np.random.default_rng(3)
+    values = [
+        *(math.ldexp(1 + part, exponent) for exponent in range(25, 1024) for part in random.uniform(0, 1, 3).tolist()),
+        *(2.0**29, math.nextafter(2.0**29, 0), math.nextafter(2.0**29, INF), 1.7976931348623157e308, -1e22, 2.0**1023),
+    ]
+    for value, found in zip(values, applied(op, *values), strict=True):
+        assert abs(found - of(value)) <= 1e-15 * (1 + of(value) ** 2), value
+    assert all(math.isnan(each) for each in applied(op, INF, -INF, NAN))
+
+
 def test_powers_are_near() -> None:
     random = np.random.default_rng(2)
     for x, y in zip(random.uniform(0, 50, 2000).tolist(), random.uniform(-30, 30, 2000).tolist(), strict=True):
@@ -60,9 +75,6 @@ def test_powers_are_near() -> None:
 
 def same(a: float, b: float) -> bool:
     return (math.isnan(a) and math.isnan(b)) or (a == b and math.copysign(1, a) == math.copysign(1, b))
-
-
-INF, NAN = math.inf, math.nan
 
 
 @pytest.mark.parametrize(

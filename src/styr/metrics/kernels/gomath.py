@@ -1,9 +1,9 @@
 """Elementary functions that round as Go's do on amd64. Called by `promql.functions` and `promql.binary`.
 
 Results of PromQL are compared to the bit, and the C library's exp, log, pow, sin and the like differ from Go's in the last
-one. The methods are those that Go's package math follows: Cephes (S. Moshier) for sine, tangent, their inverses and
-hyperbolics, FreeBSD's msun for logarithms, SLEEF (N. Shibata) for exp, with fused multiplications as Go's assembly for amd64
-has them. Beyond 2**29, where angles need hundreds of digits of pi, sine, cosine and tangent are the C library's.
+one. The methods are those that Go's package math follows: Cephes (S. Moshier) for inverses of angles and hyperbolics, FreeBSD's
+msun for logarithms, SLEEF (N. Shibata) for exp, with fused multiplications as Go's assembly for amd64 has them. Sine, cosine
+and tangent are in `angles`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from styr.metrics.kernels.angles import cos, sin, tan
+from styr.metrics.kernels.floatbits import bits_of, of_bits
 from styr.metrics.kernels.jit import kernel
 
 Floats = NDArray[np.float64]
@@ -28,8 +30,6 @@ _LOG2_E, _LOG10_E = 1.44269504088896340735992468100189214, 0.4342944819032518276
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _SQRT_HALF = 7.07106781186547524401e-01
 _PI = math.pi
-_PI4A, _PI4B, _PI4C = 7.85398125648498535156e-1, 3.77489470793079817668e-8, 2.69515142907905952645e-15
-_FAR = float(1 << 29)
 
 
 def _fma(context: Any, a: Any, b: Any, c: Any) -> Any:
@@ -42,20 +42,6 @@ def _fma(context: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 fma: Any = intrinsic(_fma)
-
-
-@kernel()
-def bits_of(x: float) -> int:
-    one = np.empty(1, np.float64)
-    one[0] = x
-    return int(one.view(np.int64)[0])
-
-
-@kernel()
-def of_bits(x: int) -> float:
-    one = np.empty(1, np.int64)
-    one[0] = x
-    return float(one.view(np.float64)[0])
 
 
 @kernel()
@@ -184,81 +170,6 @@ def log1p(x: float) -> float:
     if k == 0:
         return f - (half - s * (half + r))
     return high - ((half - (s * (half + r) + (low + c))) - f)
-
-
-@kernel()
-def _octant(x: float) -> tuple[np.int64, np.float64]:
-    """(even multiple of pi/4, what is left) of a positive angle."""
-    j = np.int64(x * (4.0 / _PI))
-    y = np.float64(j)
-    if j & 1:
-        j += 1
-        y += 1.0
-    return j, ((x - y * _PI4A) - y * _PI4B) - y * _PI4C
-
-
-@kernel()
-def _sine(z: float) -> float:
-    w = z * z
-    p = 1.58962301576546568060e-10 * w - 2.50507477628578072866e-8
-    p = p * w + 2.75573136213857245213e-6
-    p = p * w - 1.98412698295895385996e-4
-    p = p * w + 8.33333333332211858878e-3
-    p = p * w - 1.66666666666666307295e-1
-    return z + z * w * p
-
-
-@kernel()
-def _cosine(z: float) -> float:
-    w = z * z
-    p = -1.13585365213876817300e-11 * w + 2.08757008419747316778e-9
-    p = p * w - 2.75573141792967388112e-7
-    p = p * w + 2.48015872888517045348e-5
-    p = p * w - 1.38888888888730564116e-3
-    p = p * w + 4.16666666666665929218e-2
-    return 1.0 - 0.5 * w + w * w * p
-
-
-@kernel()
-def sin(x: float) -> float:
-    if x == 0 or np.isnan(x):
-        return x
-    if abs(x) >= _FAR:
-        return math.sin(x) if not np.isinf(x) else np.nan
-    j, z = _octant(abs(x))
-    j &= 7
-    negative = (x < 0) != (j > 3)
-    y = _cosine(z) if j & 3 == 1 or j & 3 == 2 else _sine(z)
-    return -y if negative else y
-
-
-@kernel()
-def cos(x: float) -> float:
-    if np.isnan(x) or abs(x) >= _FAR:
-        return math.cos(x) if not np.isinf(x) else np.nan
-    j, z = _octant(abs(x))
-    j &= 7
-    negative = (j > 3) != (j & 3 > 1)
-    y = _sine(z) if j & 3 == 1 or j & 3 == 2 else _cosine(z)
-    return -y if negative else y
-
-
-@kernel()
-def tan(x: float) -> float:
-    if x == 0 or np.isnan(x):
-        return x
-    if abs(x) >= _FAR:
-        return math.tan(x) if not np.isinf(x) else np.nan
-    j, z = _octant(abs(x))
-    w = z * z
-    y = z
-    if w > 1e-14:
-        p = (-1.30936939181383777646e4 * w + 1.15351664838587416140e6) * w - 1.79565251976484877988e7
-        q = ((w + 1.36812963470692954678e4) * w - 1.32089234440210967447e6) * w + 2.50083801823357915839e7
-        y = z + z * (w * p / (q * w - 5.38695755929454629881e7))
-    if j & 2:
-        y = -1.0 / y
-    return -y if x < 0 else y
 
 
 @kernel()
