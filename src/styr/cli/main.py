@@ -21,6 +21,8 @@ VERBS: dict[str, str] = {
     "releases": "List the releases of an app.",
     "why": "Why a release was promoted or rolled back, recomputed.",
     "rollback": "Go back to the release before.",
+    "backup": "Write everything into one file, while it runs.",
+    "restore": "Make it what it was when that file was written.",
     "metrics": "Ask the metrics engine: queries, charts, targets, rules, data.",
     "demo": "See it all in two minutes: pushes, canaries, rollbacks, a crash.",
 }

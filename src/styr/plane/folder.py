@@ -89,7 +89,7 @@ class Folder:
     def open(self) -> Self:
         """Raises `FolderError` with the way out in its text; OSError when the folder cannot be written."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._check_version()
+        self.check_version()
         self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -139,7 +139,8 @@ class Folder:
             )
         return self.kubeconfig
 
-    def _check_version(self) -> None:
+    def check_version(self) -> None:
+        """Raises `FolderError` for a folder that this Styr cannot read."""
         file = self.path / "VERSION"
         try:
             found = json.loads(file.read_text())
