@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -210,3 +213,54 @@ async def test_housekeeping_that_fails_refuses_nobody(tmp_path: Path, monkeypatc
     await idle(store)
     assert backend.ask("SELECT count(*) FROM log") == 95
     await store.close()
+
+
+_WRITER = """
+import asyncio, sys
+from styr.api.store import commit, sqlite
+from styr.api.store.records import ObjectKey
+from styr.kit.clock import SystemClock
+commit.LOG_ROWS, commit.SHRUNK, commit.SLICE_ROWS, sqlite.KEPT_PAGES, sqlite.SLICE_PAGES = 60, 0.2, 4, 0, 1
+async def main():
+    store = commit.Store.open(sys.argv[1], SystemClock())
+    async def writer(worker):
+        for number in range(10 ** 9):
+            obj = {"metadata": {}, "value": number, "pad": "z" * (number % 7) * 1000}
+            record = await store.write(lambda txn: txn.put(ObjectKey("things", "ns", f"w{worker}"), obj))
+            print(f"w{worker}", number, record.revision, flush=True)
+            if worker == 0 and number % 10 == 0:
+                await asyncio.sleep(0.005)  # nobody writes: the store tidies up
+    await asyncio.gather(*(writer(worker) for worker in range(1 + int(sys.argv[2]))))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("others", "lines"), [(0, 90), (0, 333), (0, 700), (3, 200), (3, 777), (3, 1500)])
+async def test_killed_amid_housekeeping_nothing_acknowledged_is_lost(tmp_path: Path, others: int, lines: int) -> None:
+    path = tmp_path / "store.db"
+    process = subprocess.Popen(
+        [sys.executable, "-c", _WRITER, str(path), str(others)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    seen = [process.stdout.readline() for _ in range(lines)]
+    process.send_signal(signal.SIGKILL)
+    seen += process.stdout.readlines()
+    process.wait()
+    process.stdout.close()
+    newest = {}
+    for line in (line for line in seen if line.endswith("\n")):
+        name, number, revision = line.split()
+        newest[name] = (int(number), int(revision))
+    store = Store.open(path, SystemClock())  # checks every row
+    for name, (number, revision) in newest.items():
+        record = store.get(ObjectKey("things", "ns", name))
+        assert record.revision >= revision
+        assert record.decode()["value"] >= number
+    assert store._compacted > 0
+    window = store.window("things")
+    told = [change.revision for change in window.read(window.cursor(store._compacted), 10_000)]
+    assert told == list(range(store._compacted + 1, store.revision + 1))  # no gap, nothing twice
+    await store.close()
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()

@@ -24,7 +24,7 @@ from styr.cli.main import styr
 from styr.kit.clock import LoopClock, SystemClock
 from styr.plane.archive import LAST, BackupError
 from styr.plane.backup import backup
-from styr.plane.folder import Folder
+from styr.plane.folder import Folder, FolderError
 from styr.plane.restore import restore
 from tests.api.store_files import format_1
 
@@ -186,6 +186,22 @@ async def test_taken_while_it_is_written_it_is_of_one_revision(folder: Folder, t
     assert seen == sorted(set(seen))
     assert store.revision > seen[-1]
     await store.close()
+
+
+def test_what_a_killed_server_left_in_its_wal_is_in_the_backup(folder: Folder, tmp_path: Path) -> None:
+    program = f"""
+import asyncio, os, sys
+sys.path[:0] = {sys.path!r}
+from tests.plane.test_backup import Store, SystemClock, put
+async def work():
+    store = Store.open({str(folder.path / "store.db")!r}, SystemClock())
+    await store.write(put("last"))
+    os.kill(os.getpid(), 9)
+asyncio.run(work())
+"""
+    assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGKILL
+    assert (folder.path / "store.db-wal").stat().st_size > 0
+    assert backup(folder, tmp_path / "b.tar", NOW).revision == 61
 
 
 async def test_no_revision_is_ever_given_out_twice(tmp_path: Path) -> None:
@@ -524,6 +540,10 @@ def test_a_killed_restore_leaves_one_or_the_other(folder: Folder, tmp_path: Path
         assert folder.path.exists() == (state == "new")
     if state == "new":
         assert files(folder.path) == KEPT
+    elif state == "aside":  # a start would otherwise make an empty platform of it
+        with pytest.raises(FolderError, match="was interrupted"):
+            Folder(folder.path).open()
+        assert not folder.path.exists()
     restore(folder, taken, At(SystemClock().time() + 100), force=True)  # and the next one goes through, and cleans up
     assert files(folder.path) == KEPT
     assert not (tmp_path / ".data.restoring").exists()

@@ -1,7 +1,8 @@
 """`styr backup`: everything of a data folder that cannot be made again, in one file, while the platform runs.
 
 Called by `cli.backup`. Calls `api.store.snapshot` (the store, at one revision) and `archive`. Asks nothing of the running
-platform and never writes into its folder. What is in the file, and in which order: docs/formats/backup.md.
+platform and changes nothing in its folder (a reader of SQLite may leave an empty WAL beside the store). What is in the
+file, and in which order: docs/formats/backup.md.
 """
 
 from __future__ import annotations

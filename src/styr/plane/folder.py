@@ -83,11 +83,22 @@ class Folder:
         return self.path / "log" / "styr.log"
 
     @property
+    def restoring(self) -> Path:
+        """Where `styr restore` unpacks, on the same disk; gone when it has succeeded or failed, there when it was killed."""
+        return self.path.with_name(f".{self.path.name}.restoring")
+
+    @property
     def ca(self) -> Path:
         return self.path / "pki" / "ca.crt"
 
     def open(self) -> Self:
         """Raises `FolderError` with the way out in its text; OSError when the folder cannot be written."""
+        if not self.path.exists() and self.restoring.exists():
+            raise FolderError(
+                f"{self.path} is not there and {self.restoring} is: `styr restore` was interrupted. Restore again; or, to "
+                f"start anew, remove the latter. What was there before is beside it, if anything was: "
+                f"{self.path.name}.before-restore-TIME."
+            )
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.check_version()
         self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

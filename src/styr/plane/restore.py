@@ -57,7 +57,7 @@ def restore(
     try:
         manifest = read_manifest(file)
         target.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _free(target, force), _staging(target.path) as staging:
+        with _free(target, force), _staging(target) as staging:
             unpack(file, staging, progress)
             revision = _prepare(staging, file, manifest, clock)
             aside = _swap(staging, target.path, clock)
@@ -99,16 +99,16 @@ def _free(folder: Folder, force: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _staging(target: Path) -> Iterator[Path]:
+def _staging(target: Folder) -> Iterator[Path]:
     """An empty folder on the target's disk, gone afterwards unless it was renamed; what a killed restore left goes too."""
-    path = target.with_name(f".{target.name}.restoring")
+    path = target.restoring
     path.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BackupError(f"restore to {target}: another `styr restore` is doing so; wait for it") from None
+            raise BackupError(f"restore to {target.path}: another `styr restore` is doing so; wait for it") from None
         for left in list(path.iterdir()):
             _remove(left)
         try:
