@@ -189,7 +189,8 @@ async def test_space_is_given_back_in_small_steps(tmp_path: Path, monkeypatch: p
     await store.write(put("last"))
     await idle(store)
     steps = [pages for what, _, pages in backend.done if what == "tidy"]
-    assert max(steps) <= SLICE_PAGES
+    assert SLICE_PAGES <= max(steps) <= SLICE_PAGES + 1  # a page of the pointer map goes with the pages that it maps
+    assert len(steps) < 2 * large / SLICE_PAGES
     assert backend.ask("PRAGMA freelist_count") <= KEPT_PAGES
     assert backend.ask("PRAGMA page_count") < large / 2
     await store.close()

@@ -200,9 +200,10 @@ class Database:
             execute("BEGIN IMMEDIATE")
             self._forget(drop)
             self._count_spare()
-            if self.spare:
-                execute(f"PRAGMA incremental_vacuum({min(self.spare, SLICE_PAGES)})").fetchall()
-                self._count_spare()
+            for _ in range(min(self.spare, SLICE_PAGES)):
+                # A page a statement: the pragma yields an empty row per page, and Python's module stops at the first.
+                execute("PRAGMA incremental_vacuum(1)")
+            self._count_spare()
             execute("COMMIT")
         except sqlite3.Error as error:
             self._recover()
