@@ -23,6 +23,8 @@ from typing import Any, BinaryIO
 FIRST, LAST = "styr-backup.json", "styr-backup.list"
 FORMAT = 1
 _CHUNK = 1 << 20
+_SYNC_EVERY = 4 << 20
+"""Bytes. One sync of everything at the end would keep the disk busy for seconds, and the server's writes waiting."""
 _MAX_MANIFEST = 1 << 20
 
 Progress = Callable[[int], None]
@@ -42,6 +44,8 @@ class Writer:
         self.entries: list[Entry] = []
         self.bytes = 0
         self._progress = progress
+        self._out = file
+        self._synced = 0
         self._tar = tarfile.open(fileobj=file, mode="w|", format=tarfile.GNU_FORMAT)  # noqa: SIM115 - closed by `finish`
         self._content(FIRST, json.dumps({"format": FORMAT, **manifest}).encode())
 
@@ -89,6 +93,10 @@ class Writer:
 
     def _tell(self, size: int) -> None:
         self.bytes += size
+        if self.bytes - self._synced >= _SYNC_EVERY:
+            self._synced = self.bytes
+            self._out.flush()
+            os.fdatasync(self._out.fileno())
         self._progress(self.bytes)
 
     def finish(self) -> None:

@@ -37,8 +37,8 @@ class Facts:
 
 
 def copy(source: Path, target: Path, progress: Callable[[], None] | None = None) -> Facts:
-    """Copies the store at one revision into a new file of mode 0600, without free pages, and checks the copy; on the disk
-    when this returns. `progress` is called now and then. Raises StoreError (WriteFailed with `full` for a full disk),
+    """Copies the store at one revision into a new file of mode 0600, without free pages, and checks the copy. It is not
+    synced: who keeps it does that. `progress` is called now and then. Raises StoreError (WriteFailed with `full` for a full disk),
     OSError; the target is then gone."""
     if not source.exists():
         raise StoreError(f"copy store {source}: there is none; has `styr up` run on this folder?")
@@ -46,8 +46,6 @@ def copy(source: Path, target: Path, progress: Callable[[], None] | None = None)
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         _vacuum_into(source, target, progress)
         facts = check(target, source)
-        with target.open("rb") as file:
-            os.fsync(file.fileno())
     except BaseException:
         target.unlink(missing_ok=True)
         target.with_name(f"{target.name}-journal").unlink(missing_ok=True)
@@ -64,6 +62,7 @@ def _vacuum_into(source: Path, target: Path, progress: Callable[[], None] | None
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         if found > FORMAT:
             raise NewerFormat(newer(source, found))
+        connection.execute("PRAGMA synchronous=OFF")
         connection.execute("VACUUM INTO ?", (str(target),))
     except sqlite3.Error as error:
         if "full" in str(error) or getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_WRITE":
