@@ -13,6 +13,8 @@ from styr.kinds.resources import CONFIG_MAP, CRD, POD, Resource
 from tests.conformance.conftest import OPENAPI_V3, WIDGETS, Platform, config_map, kubectl_minor, pod, widget
 
 pytestmark = [pytest.mark.needs("kubectl"), pytest.mark.timeout(120)]
+PROTOBUF = 32
+"""From this minor on, the commands that make an object themselves send it in protobuf, and do not try JSON after a 415."""
 WIDGET = Resource("example.com", "v1", "Widget", "widgets")
 
 
@@ -180,3 +182,23 @@ async def test_rules_that_are_not_evaluated_are_told(platform: Platform) -> None
     await platform.client.create(CRD, definition)
     described = await platform.kubectl("describe", "crd", "widgets.example.com")
     assert "stored but not evaluated: spec.versions[0].properties[spec]" in described
+
+
+async def test_generators_send_protobuf(platform: Platform) -> None:
+    if kubectl_minor() < PROTOBUF:
+        pytest.skip("this kubectl sends JSON")
+    await platform.kubectl("create", "deployment", "web", "--image=styr.dev/host", "--port=8080", "--replicas=0")
+    spec = json.loads(await platform.kubectl("get", "deployment", "web", "-o", "json"))["spec"]
+    assert spec["replicas"] == 0
+    assert spec["template"]["spec"]["containers"][0]["ports"] == [{"containerPort": 8080, "protocol": "TCP"}]
+    await platform.kubectl("create", "secret", "generic", "keys", "--from-literal=word=text")
+    assert (await platform.kubectl("get", "secret", "keys", "-o", "jsonpath={.data.word}")) == "dGV4dA=="
+    await platform.kubectl("create", "configmap", "map", "--from-literal=k=v")
+    await platform.kubectl("create", "namespace", "team")
+    await platform.kubectl("create", "serviceaccount", "robot", "-n", "team")
+    await platform.kubectl("create", "service", "clusterip", "web", "--tcp=80:http")
+    await platform.kubectl("create", "role", "reader", "--verb=get,list", "--resource=pods,configmaps")
+    await platform.kubectl("create", "rolebinding", "reads", "--role=reader", "--serviceaccount=team:robot")
+    await platform.kubectl("create", "clusterrole", "scaler", "--verb=update", "--resource=deployments/scale")
+    await platform.kubectl("scale", "deployment", "web", "--replicas=2")
+    await platform.kubectl("delete", "deployment", "web", "--cascade=background", "--wait=false")

@@ -1,4 +1,4 @@
-"""Request bodies: bytes to objects, with every malformed one refused in words. Called by the write verbs. Pure."""
+"""JSON bodies: bytes to objects, with every malformed one refused in words. Called by `media` and the write verbs. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from styr.kinds.errors import BadRequest, TooLarge, UnsupportedMedia
+from styr.kinds.errors import BadRequest, TooLarge
 from styr.kinds.resources import Object
 
 MAX_BODY = 3 << 20
@@ -15,23 +15,13 @@ MAX_DEPTH = 128
 """Levels of nesting; Kubernetes' own objects stay below 40."""
 
 _decode = msgspec.json.Decoder().decode
-JSON_TYPES = ("", "*/*", "application/json")
 
 
-def check_type(content_type: str) -> None:
-    """Raises UnsupportedMedia for a body that is not JSON (a missing Content-Type is taken for JSON)."""
-    if content_type.split(";")[0].strip().lower() not in JSON_TYPES:
-        raise UnsupportedMedia(
-            f"the body of the request was in an unknown format ({content_type}) - accepted media types include: "
-            "application/json"
-        )
-
-
-def decode(raw: bytes) -> Any:
-    """Any JSON value. Raises BadRequest, TooLarge."""
+def decode(raw: bytes, levels: int = 0) -> Any:
+    """Any JSON value, which stands `levels` down in a larger object. Raises BadRequest, TooLarge."""
     if len(raw) > MAX_BODY:
         raise TooLarge(f"Request entity too large: limit is {MAX_BODY} bytes")
-    if _depth(raw) > MAX_DEPTH:
+    if levels + _depth(raw, MAX_DEPTH - levels) > MAX_DEPTH:
         raise BadRequest(f"the object provided is nested deeper than {MAX_DEPTH} levels")
     try:
         return _decode(raw)
@@ -39,8 +29,8 @@ def decode(raw: bytes) -> Any:
         raise BadRequest(f"the object provided is not valid JSON: {error}") from error
 
 
-def decode_object(raw: bytes) -> Object:
-    value = decode(raw)
+def as_object(value: Any) -> Object:
+    """A decoded body with its metadata, which may be missing. Raises BadRequest for anything else."""
     if not isinstance(value, dict):
         raise BadRequest("the object provided is not a JSON object")
     metadata = value.get("metadata")
@@ -76,10 +66,10 @@ def duplicates(raw: bytes) -> list[str]:
     return found
 
 
-def _depth(raw: bytes) -> int:
+def _depth(raw: bytes, limit: int = MAX_DEPTH) -> int:
     """Levels of nesting, cheaply: most bodies have fewer brackets than the limit. Strings are only looked at when the
     brackets alone could be too deep."""
-    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+    if raw.count(b"[") + raw.count(b"{") <= limit:
         return 0
     depth = deepest = 0
     text = escaped = False
@@ -97,7 +87,7 @@ def _depth(raw: bytes) -> int:
             depth += 1
             if depth > deepest:
                 deepest = depth
-                if deepest > MAX_DEPTH:
+                if deepest > limit:
                     return deepest
         elif byte in (0x5D, 0x7D):
             depth -= 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from styr.api import bodies, protobuf
+from styr.api import media
 from styr.api.authz import Attributes, Rbac, Rule
 from styr.kinds.errors import BadRequest
 from styr.kinds.resources import Object
@@ -35,12 +35,7 @@ def review(rbac: Rbac, request: Request, kind: str) -> Response:
 
 def _decode(request: Request, kind: str) -> Object:
     assert isinstance(request.body, bytes)
-    media = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if media == protobuf.MEDIA_TYPE:
-        obj = protobuf.decode(request.body)
-    else:
-        bodies.check_type(media)
-        obj = bodies.decode_object(request.body)
+    obj = media.decode_object(request.body, request.headers.get("content-type", ""))
     group = "authentication.k8s.io" if kind == "SelfSubjectReview" else "authorization.k8s.io"
     wanted = {"apiVersion": f"{group}/v1", "kind": kind}
     for field, value in wanted.items():

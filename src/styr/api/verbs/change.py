@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from styr.api import bodies, metadata
+from styr.api import bodies, media, metadata
 from styr.api.call import Call
 from styr.api.store.commit import Txn
 from styr.api.store.records import ObjectKey, Record
@@ -32,8 +32,7 @@ _FREE_ON_STATUS = ("labels", "annotations")
 
 def read_object(call: Call) -> Object:
     """The object in the body, of the kind and namespace that the path names. Raises BadRequest and its like."""
-    bodies.check_type(call.content_type)
-    obj = bodies.decode_object(call.body)
+    obj = media.decode_object(call.body, call.content_type, protobuf=not call.served.custom)
     check_kind(call, obj)
     check_fields(call, obj)
     return obj
@@ -63,8 +62,8 @@ def check_fields(call: Call, obj: Object) -> None:
     mode = call.request.param("fieldValidation", "Warn") or "Warn"
     if mode not in ("Strict", "Warn", "Ignore"):
         raise BadRequest(f'fieldValidation: Unsupported value: "{mode}": supported values: Ignore, Strict, Warn')
-    if mode == "Ignore":
-        return
+    if mode == "Ignore" or media.is_protobuf(call.content_type):
+        return  # in protobuf, what nobody knows has no name
     found = [f'unknown field "{field}"' for field in call.served.strategy.unknown_fields(obj)]
     if mode == "Strict":
         found += [f'duplicate field "{field}"' for field in bodies.duplicates(call.body)]

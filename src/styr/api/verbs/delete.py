@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from styr.api import bodies
+from styr.api import media
 from styr.api.call import Call, respond
 from styr.api.store.commit import Txn
 from styr.api.store.records import ObjectKey, Record
@@ -40,8 +40,7 @@ def read_options(call: Call) -> Options:
     """From the body, then from the query. Raises BadRequest."""
     body: Any = {}
     if call.body.strip():
-        bodies.check_type(call.content_type)
-        body = bodies.decode(call.body)
+        body = media.decode(call.body, call.content_type)
     if not isinstance(body, dict):
         raise BadRequest("the body of a delete must be DeleteOptions")
     conditions = body.get("preconditions") or {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from styr.api import bodies
+from styr.api import bodies, media
 from styr.api.call import Call, respond
 from styr.api.patches import json_patch, merge
 from styr.api.store.commit import Txn
@@ -48,8 +48,7 @@ async def finalize(call: Call) -> Response:
 
 async def bind(call: Call) -> Response:
     """POST of a Binding: the pod gets its node, once."""
-    bodies.check_type(call.content_type)
-    body = bodies.decode_object(call.body)
+    body = media.decode_object(call.body, call.content_type)
     target = body.get("target")
     node = target.get("name") if isinstance(target, dict) else None
     if not isinstance(node, str) or not node:
@@ -156,8 +155,7 @@ async def scale(call: Call) -> Response:
     if method == "PATCH":
         kind, document = patch_type(call), bodies.decode(call.body)
     else:
-        bodies.check_type(call.content_type)
-        kind, document = "", bodies.decode_object(call.body)
+        kind, document = "", media.decode_object(call.body, call.content_type)
 
     def write(txn: Txn) -> Record:
         old = _old(call, txn)
