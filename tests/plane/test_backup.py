@@ -101,6 +101,9 @@ KEPT = {
 }  # fmt: skip
 
 
+LAYER = {name for name in KEPT if "deps-1" in name}
+
+
 def files(path: Path) -> set[str]:
     return {str(found.relative_to(path)) for found in path.rglob("*") if not found.is_dir() or found.is_symlink()}
 
@@ -125,20 +128,31 @@ def taken(folder: Folder, tmp_path: Path) -> Path:
 def test_all_that_cannot_be_made_again_comes_back(folder: Folder, taken: Path, tmp_path: Path) -> None:
     assert taken.stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.tar", "data"]
-    new = Folder(tmp_path / "elsewhere" / "new")
-    done = restore(new, taken, At(NOW.now + 60))
-    assert files(new.path) == KEPT
-    assert new.path.stat().st_mode & 0o777 == 0o700
+    old = folder.path.rename(tmp_path / "old")
+    done = restore(folder, taken, At(NOW.now + 60))
+    new = folder.path
+    assert files(new) == KEPT
+    assert new.stat().st_mode & 0o777 == 0o700
     for name in KEPT - {"store.db", "state.json", "images/layers/deps-1/venv/bin/python"}:
-        assert (new.path / name).read_bytes() == (folder.path / name).read_bytes(), name
-    assert os.readlink(new.path / "images/layers/deps-1/venv/bin/python") == "/usr/bin/python3"
-    assert (new.path / "images/layers/deps-1/venv/bin/tool").stat().st_mode & 0o777 == 0o755
-    assert (new.path / "images/layers/deps-1/venv").stat().st_mode & 0o777 == 0o555
-    state = new.state()
+        assert (new / name).read_bytes() == (old / name).read_bytes(), name
+    assert os.readlink(new / "images/layers/deps-1/venv/bin/python") == "/usr/bin/python3"
+    assert (new / "images/layers/deps-1/venv/bin/tool").stat().st_mode & 0o777 == 0o755
+    assert (new / "images/layers/deps-1/venv").stat().st_mode & 0o777 == 0o555
+    state = folder.state()
     assert (state.api_port, state.gateway_port, state.metrics_port, state.pid, state.start) == (1, 2, 3, 0, 0)
-    assert (done.objects, done.backup_revision, done.aside) == (60, 60, None)
-    assert check(new.path / "store.db").objects == 60
-    new.open().close()
+    assert (done.objects, done.backup_revision, done.aside, done.moved) == (60, 60, None, "")
+    assert check(new / "store.db").objects == 60
+    folder.open().close()
+
+
+def test_dependencies_do_not_move_to_another_folder(folder: Folder, taken: Path, tmp_path: Path) -> None:
+    """Their scripts name the old one; a build that found them would take them for good."""
+    new = Folder(tmp_path / "elsewhere" / "new")
+    assert restore(new, taken, At(NOW.now + 60)).moved == str(folder.path)
+    assert files(new.path) == KEPT - LAYER
+    assert not list((new.path / "images" / "layers").iterdir())
+    result = CliRunner().invoke(styr, ["restore", str(taken), "--data-dir", str(tmp_path / "n")])
+    assert f"--data-dir {folder.path}" in result.output
 
 
 def test_pointers_are_copied_before_what_they_point_to(taken: Path) -> None:
@@ -315,7 +329,7 @@ def test_an_empty_folder_is_taken(taken: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "lock").touch()
     restore(Folder(tmp_path / "empty"), taken, At(NOW.now + 1))
-    assert files(tmp_path / "empty") == KEPT
+    assert files(tmp_path / "empty") == KEPT - LAYER
 
 
 def test_a_backup_inside_the_folder_or_of_nothing_is_refused(folder: Folder, tmp_path: Path) -> None:
@@ -375,7 +389,7 @@ def archive(*members: tuple[tarfile.TarInfo, bytes], manifest: dict | None = Non
     """Whole by its own list, whatever is in it."""
     out, entries = io.BytesIO(), []
     first = json.dumps(
-        manifest or {"format": 1, "revision": 1, "objects": 0, "made": "2026-01-01T00:00:00Z", "store": 2}
+        manifest or {"format": 1, "revision": 1, "objects": 0, "made": "2020-01-01T00:00:00Z", "folder": "/x"}
     ).encode()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for info, content in ((tarfile.TarInfo("styr-backup.json"), first), *members):
@@ -520,6 +534,7 @@ def test_a_killed_backup_leaves_a_whole_file(folder: Folder, taken: Path, tmp_pa
         ("styr.plane.restore.unpack:after:1", "old"),
         ("styr.api.store.sqlite.Database.restart:after:1", "old"),
         ("os.sync:before:1", "old"),
+        ("os.sync:after:1", "old"),
         ("styr.plane.restore._swap:before:1", "old"),
         ("os.rename:after:1", "aside"),
         ("os.rename:before:2", "aside"),

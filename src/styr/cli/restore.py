@@ -24,8 +24,8 @@ def command(file: Path, folder: Folder, force: bool, output: str) -> None:
     touched. Styr must not be running on the folder.
 
     Revisions go on far above any that were ever given out, so that clients which saw the old server list again instead of
-    going on from what no longer is. Pods start anew; apps answer where they did if their ports are free. Images hold
-    absolute paths: restore to the same folder (or push again), with the same Python installed.
+    going on from what no longer is. Pods start anew; apps answer where they did if their ports are free. Python
+    apps run in the folder that they were built in, with the same Python installed; in another they wait for a push.
 
     \b
     Example:
@@ -43,7 +43,8 @@ def command(file: Path, folder: Folder, force: bool, output: str) -> None:
         Meter.end()
     if output == "json":
         facts = {"folder": str(done.folder), "made": done.made, "objects": done.objects, "revision": done.revision,
-                 "backupRevision": done.backup_revision, "aside": str(done.aside) if done.aside else None}  # fmt: skip
+                 "backupRevision": done.backup_revision, "aside": str(done.aside) if done.aside else None,
+                 "movedFrom": done.moved or None}  # fmt: skip
         click.echo(json.dumps(facts, indent=2))
         return
     click.echo(
@@ -52,4 +53,9 @@ def command(file: Path, folder: Folder, force: bool, output: str) -> None:
     )
     if done.aside:
         click.echo(f"What was there before: {done.aside}")
+    if done.moved:
+        click.echo(
+            f"It was made of {done.moved}, and what was built there cannot be moved: Python apps wait for a push. To run "
+            f"them at once restore to that folder: styr restore {file} --data-dir {done.moved}"
+        )
     click.echo("Start it: styr up --detach")

@@ -98,7 +98,7 @@ def _write(folder: Folder, file: Path, out: BinaryIO, copied: Path, clock: Clock
     facts = copy(folder.path / STORE, copied, lambda: progress(0))
     manifest = {
         "made": made, "styr": __version__, "revision": facts.revision, "objects": facts.objects,
-        "store": facts.format, "folder": str(folder.path),
+        "store": facts.format, "folder": str(folder.path.resolve()),
     }  # fmt: skip
     writer = Writer(out, manifest, progress)
     writer.add(STORE, copied)

@@ -38,7 +38,8 @@ MICROSECONDS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """`revision` is where the store goes on; `aside` where what was there before is kept, if anything was."""
+    """`revision` is where the store goes on; `aside` where what was there before is kept, if anything was; `moved` the
+    folder that the backup was made of, if it was another."""
 
     folder: Path
     made: str
@@ -46,6 +47,7 @@ class Restored:
     backup_revision: int
     revision: int
     aside: Path | None
+    moved: str
 
 
 def restore(
@@ -60,10 +62,13 @@ def restore(
         with _free(target, force), _staging(target) as staging:
             unpack(file, staging, progress)
             revision = _prepare(staging, file, manifest, clock)
+            moved = str(manifest["folder"]) if manifest["folder"] != str(target.path) else ""
+            if moved:
+                _forget_dependencies(staging)
+            os.sync()  # one wait for all of it: a file at a time takes minutes where apps have many dependencies
             aside = _swap(staging, target.path, clock)
-        return Restored(
-            target.path, str(manifest["made"]), int(manifest["objects"]), manifest["revision"], revision, aside
-        )
+        made, objects = str(manifest["made"]), int(manifest["objects"])
+        return Restored(target.path, made, objects, manifest["revision"], revision, aside, moved)
     except OSError as error:
         raise BackupError(
             f"restore {file} to {target.path}: {error}; nothing was changed. Is there room, and may you write beside that "
@@ -131,7 +136,7 @@ def _remove(path: Path) -> None:
 
 
 def _prepare(staging: Path, file: Path, manifest: dict[str, Any], clock: Clock) -> int:
-    """Makes a start of what was unpacked; all of it is on the disk when this returns the store's new revision."""
+    """Checks what was unpacked and makes a start of it. Returns the store's new revision."""
     (staging / FIRST).unlink()
     Folder(staging).check_version()
     facts = check(staging / STORE)
@@ -151,8 +156,14 @@ def _prepare(staging: Path, file: Path, manifest: dict[str, Any], clock: Clock) 
         state = Folder(staging).state()
         write_atomic(staging / "state.json", json.dumps({"api_port": state.api_port, "gateway_port": state.gateway_port,
                                                          "metrics_port": state.metrics_port}))  # fmt: skip
-    os.sync()  # one wait for all of it: a file at a time takes minutes where apps have many dependencies
     return revision
+
+
+def _forget_dependencies(staging: Path) -> None:
+    """Virtual environments hold the path of their folder in every script: elsewhere they do not run, and a build that found
+    them would use them. The next push makes them again."""
+    for layer in (staging / "images" / "layers").glob("deps-*"):
+        _remove(layer)
 
 
 def new_revision(old: int, made: str, clock: Clock) -> int:

@@ -38,8 +38,8 @@ class Facts:
 
 def copy(source: Path, target: Path, progress: Callable[[], None] | None = None) -> Facts:
     """Copies the store at one revision into a new file of mode 0600, without free pages, and checks the copy. It is not
-    synced: who keeps it does that. `progress` is called now and then. Raises StoreError (WriteFailed with `full` for a full disk),
-    OSError; the target is then gone."""
+    synced: who keeps it does that. `progress` is called now and then. Raises StoreError (WriteFailed with `full` for a full
+    disk), OSError; the target is then gone."""
     if not source.exists():
         raise StoreError(f"copy store {source}: there is none; has `styr up` run on this folder?")
     try:
