@@ -14,7 +14,7 @@ from styr.api.protobuf import reader, shapes
 from styr.api.protobuf.envelope import decode
 from styr.api.protobuf.wire import MAX_VALUES
 from styr.kinds.errors import ApiError, BadRequest, TooLarge, UnsupportedMedia
-from tests.api.kit import Api, running
+from tests.api.kit import MERGE_PATCH, Api, running
 from tests.api.proto import MEDIA, envelope, f, pair, varint
 from tests.conformance.conftest import WIDGETS, widget
 
@@ -276,3 +276,26 @@ async def _refuse(api: Api) -> None:
     await api("POST", widgets, envelope("example.com/v1", "Widget", b""), type=MEDIA, want=415)
     await api("POST", widgets, widget("a", size=1))
     await api("DELETE", f"{widgets}/a", envelope("example.com/v1", "DeleteOptions", b""), type=MEDIA)
+
+
+async def test_zeros_that_go_writes_are_defaulted() -> None:
+    space, rbac, crds = "/namespaces/default", "rbac.authorization.k8s.io/v1", "apiextensions.k8s.io/v1"
+    named = f(1, f(1, "a"))
+    async with running() as api:
+        port = f(2, f(1, f(1, "") + f(2, "TCP") + f(3, 80) + f(4, f(1, 0) + f(2, 0) + f(3, ""))))
+        made = await api("POST", f"/api/v1{space}/services", envelope("v1", "Service", named + port), type=MEDIA)
+        assert made["spec"]["ports"] == [{"port": 80, "targetPort": 80, "protocol": "TCP"}]
+        subjects = f(2, f(1, "User") + f(2, "") + f(3, "ann") + f(4, ""))
+        raw = envelope(rbac, "RoleBinding", named + subjects + f(3, f(1, "") + f(2, "ClusterRole") + f(3, "view")))
+        made = await api("POST", f"/apis/{rbac}{space}/rolebindings", raw, type=MEDIA)
+        assert made["roleRef"]["apiGroup"] == made["subjects"][0]["apiGroup"] == "rbac.authorization.k8s.io"
+        names = f(3, f(1, "toys") + f(2, "") + f(4, "Toy") + f(5, ""))
+        version = f(7, f(1, "v1") + f(2, 1) + f(3, 1) + f(4, f(1, f(5, "object"))))
+        spec = f(2, f(1, "e.com") + names + f(4, "Namespaced") + version)
+        raw = envelope(crds, "CustomResourceDefinition", f(1, f(1, "toys.e.com")) + spec)
+        path = f"/apis/{crds}/customresourcedefinitions"
+        await api("POST", path, raw, type=MEDIA)
+        status = (await api("PUT", f"{path}/toys.e.com/status", raw, type=MEDIA))["status"]
+        assert status["storedVersions"] == ["v1"]
+        wrong = {"status": {"conditions": True, "storedVersions": [1]}}
+        await api("PATCH", f"{path}/toys.e.com/status", wrong, type=MERGE_PATCH, want=422)

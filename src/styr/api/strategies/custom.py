@@ -92,7 +92,7 @@ class CrdStrategy(Strategy):
             preserveUnknownFields=FLAG,
             **fields("validation"),
         ),
-        status=BAG,
+        status=BAG | {"properties": {"conditions": many(BAG), "acceptedNames": BAG, "storedVersions": many(TEXT)}},
     )
     counts_generation = True
 

@@ -101,13 +101,15 @@ class BindingStrategy(Strategy):
                 apiGroup=TEXT,
             )
         ),
-        roleRef=struct(("kind", "name"), apiGroup=default(TEXT, _RBAC), kind=one_of("Role", "ClusterRole"), name=TEXT),
+        roleRef=struct(("kind", "name"), apiGroup=TEXT, kind=one_of("Role", "ClusterRole"), name=TEXT),
     )
     name_is_path_segment = True
 
     def default(self, obj: Object) -> None:
-        for subject in obj.get("subjects", ()):
-            subject.setdefault("apiGroup", "" if subject["kind"] == "ServiceAccount" else _RBAC)
+        parts = [*obj.get("subjects", ()), *([obj["roleRef"]] if "roleRef" in obj else ())]
+        for part in parts:
+            if not part.get("apiGroup"):  # Go writes "" for one that is not given
+                part["apiGroup"] = "" if part["kind"] == "ServiceAccount" else _RBAC
 
     def validate(self, obj: Object) -> list[Cause]:
         if "roleRef" not in obj:

@@ -78,7 +78,8 @@ class ServiceStrategy(Strategy):
     def default(self, obj: Object) -> None:
         spec = obj["spec"]
         for port in spec.get("ports", ()):
-            port.setdefault("targetPort", port["port"])
+            if port.get("targetPort") in (None, 0, ""):  # Go writes 0 for one that is not given
+                port["targetPort"] = port["port"]
         if spec["type"] != "ExternalName":
             spec.setdefault("internalTrafficPolicy", "Cluster")
             spec.setdefault("ipFamilies", ["IPv4"])
