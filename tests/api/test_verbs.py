@@ -247,7 +247,7 @@ async def test_patches(api: Api) -> None:
     stale = {"metadata": {"resourceVersion": "1"}, "data": {"k": "2"}}
     await api("PATCH", f"{MAPS}/a", stale, type=MERGE_PATCH, want=409)
     await api("PATCH", f"{MAPS}/a", {"metadata": {"name": "b"}}, type=MERGE_PATCH, want=400)
-    await api("PATCH", f"{MAPS}/a", {}, type="application/apply-patch+yaml", want=415)
+    await api("PATCH", f"{MAPS}/a", {}, type="application/apply-patch+cbor", want=415)
     await api("PATCH", f"{MAPS}/a", [], type=MERGE_PATCH, want=400)
     await api("PATCH", f"{MAPS}/a", [{"op": "remove", "path": ""}], type=JSON_PATCH, want=422)
     await api("PATCH", f"{MAPS}/a", [{"op": "replace", "path": "", "value": 3}], type=JSON_PATCH, want=400)

@@ -105,6 +105,23 @@ async def test_create_apply_and_replace(platform: Platform) -> None:
     assert (await platform.client.get(CONFIG_MAP, "two", "default"))["data"] == {"c": "3"}
 
 
+async def test_apply_server_side(platform: Platform) -> None:
+    ours = ("apply", "--server-side", "--field-manager=ours", "-f", "-")
+    manifest = json.dumps(config_map("one", a="1"))
+    assert "serverside-applied" in await platform.kubectl(*ours, stdin=manifest)
+    theirs = ("apply", "--server-side", "--field-manager=theirs", "-f", "-")
+    other = json.dumps(config_map("one", a="2", b="2"))
+    said = await platform.kubectl(*theirs, stdin=other, ok=False)
+    assert 'conflict with "ours": .data.a' in said
+    await platform.kubectl(*theirs, "--force-conflicts", stdin=other)
+    await platform.kubectl(*ours, stdin=json.dumps(config_map("one", c="3")))
+    assert (await platform.client.get(CONFIG_MAP, "one", "default"))["data"] == {"a": "2", "b": "2", "c": "3"}
+    # What was applied from the client's side before is taken over.
+    await platform.kubectl("apply", "-f", "-", stdin=json.dumps(config_map("two", a="1")))
+    await platform.kubectl(*ours, "--force-conflicts", stdin=json.dumps(config_map("two", a="2")))
+    assert (await platform.client.get(CONFIG_MAP, "two", "default"))["data"] == {"a": "2"}
+
+
 async def test_unknown_fields_and_wrong_types_are_named(platform: Platform) -> None:
     odd = pod("odd")
     odd["spec"]["containers"][0]["imagee"] = "x"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
+import yaml
 
 from styr.kinds.errors import BadRequest, TooLarge
 from styr.kinds.resources import Object
@@ -41,6 +42,49 @@ def as_object(value: Any) -> Object:
     return value
 
 
+def decode_config(raw: bytes) -> Object:
+    """An applied configuration: JSON, or one document of YAML. Raises BadRequest, TooLarge."""
+    return as_object(decode(raw if raw.lstrip()[:1] == b"{" else _from_yaml(raw)))
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Dates stay texts, as in JSON, and no key stands twice."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
+        first: [(tag, pattern) for tag, pattern in known if not tag.endswith(":timestamp")]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def _mapping(loader: Any, node: yaml.MappingNode) -> Any:
+    found: dict[Any, Any] = {}
+    for name, value in node.value:
+        key = loader.construct_object(name, deep=True)
+        if not isinstance(key, str | int) or str(key) in found:
+            raise yaml.YAMLError(f"the key {key!r} is no text, or stands twice in a mapping")
+        found[str(key)] = loader.construct_object(value, deep=True)
+    return found
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def _from_yaml(raw: bytes) -> bytes:
+    if len(raw) > MAX_BODY:
+        raise TooLarge(f"Request entity too large: limit is {MAX_BODY} bytes")
+    depth = 0
+    try:
+        for event in yaml.parse(raw, _Loader):
+            if isinstance(event, yaml.AliasEvent):
+                raise BadRequest("the object provided is YAML with aliases: write them out")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise BadRequest(f"the object provided is nested deeper than {MAX_DEPTH} levels")
+        return msgspec.json.encode(yaml.load(raw, _Loader))  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise BadRequest(f"the object provided is neither JSON nor YAML: {error}") from error
+
+
 def check_depth(value: Any) -> None:
     """The same limit for what a patch made of an object. Raises BadRequest."""
     try:
@@ -52,7 +96,10 @@ def check_depth(value: Any) -> None:
 
 
 def duplicates(raw: bytes) -> list[str]:
-    """Names of keys that stand twice in one object. `raw` must have passed `decode`."""
+    """Names of keys that stand twice in one object. `raw` must have passed `decode` (or `decode_config`, which lets none
+    pass in YAML)."""
+    if raw.lstrip()[:1] not in (b"{", b"["):
+        return []
     found: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> None:

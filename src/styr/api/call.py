@@ -37,6 +37,9 @@ class Core:
     metrics: ApiMetrics | None = None
     guard: Callable[[User, Object], None] | None = None
     """Asked before a role or binding is written: may this user hand out these rights? Raises Forbidden."""
+    authorize: Callable[[User, str, str, str, str, str, str, str], None] | None = None
+    """For what a request turns out to do beside what its path says: user, verb, group, resource, subresource, namespace,
+    name, path. Raises Forbidden."""
 
     def now(self) -> str:
         return rfc3339(self.clock.time())
@@ -50,6 +53,8 @@ class Call:
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+    tracked: str = ""
+    """The subresource that its managedFields name, when the object itself is written for it (scale)."""
     form: Form = Form.OBJECT
     warnings: list[str] = field(default_factory=list)
 

@@ -38,7 +38,6 @@ def tidy(obj: Object) -> None:
     for key in [key for key, value in metadata.items() if value is None]:
         del metadata[key]
     metadata.pop("selfLink", None)
-    metadata.pop("managedFields", None)
 
 
 def faults(obj: Object, *, path_name: bool = False) -> list[Cause]:

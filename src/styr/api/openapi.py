@@ -20,7 +20,12 @@ from styr.kinds.transport import Response
 from styr.version import __version__
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
-_BODY_TYPES = ("application/json", "application/json-patch+json", "application/merge-patch+json")
+_BODY_TYPES = (
+    "application/json",
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/apply-patch+yaml",
+)
 
 
 @dataclass(frozen=True, slots=True)

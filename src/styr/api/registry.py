@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
+from styr.api.apply import types
+from styr.api.apply.types import Type
 from styr.api.discovery import LOG, SCALE, STATUS, VERBS, VIRTUAL, Served, Subresource
 from styr.api.schema import Schema, compile_schema
 from styr.api.store.commit import Store
@@ -54,6 +57,8 @@ class ServedResource:
     openapi: Mapping[str, Any] | None = None
     getters: dict[str, Callable[[Mapping[str, Any]], str]] = field(default_factory=dict)
     subresources: frozenset[str] = frozenset()
+    type: Callable[[], Type] = Type
+    """Which fields have owners of their own; worked out at the first write."""
 
     @property
     def key(self) -> str:
@@ -162,6 +167,7 @@ def _builtin(resource: Resource) -> ServedResource:
         list_kind=f"{resource.kind}List",
         getters=strategy.getters(),
         subresources=strategy.subresources,
+        type=cache(lambda: types.builtin(resource.api_version, resource.kind) or types.custom(strategy.shape or {})),
     )
 
 
@@ -203,4 +209,5 @@ def _version(crd: Object, version: dict[str, Any], storage: str) -> ServedResour
         columns=tuple(version.get("additionalPrinterColumns", ())),
         openapi=schema,
         getters=strategy.getters(),
+        type=cache(lambda: types.custom(schema)),
     )

@@ -34,6 +34,7 @@ log = Log("styr.api")
 NAMESPACES = ("default", "kube-system", "kube-public", "styr-system")
 _RBAC_KEYS = frozenset(kind.group_resource for kind in (ROLE, ROLE_BINDING, CLUSTER_ROLE, CLUSTER_ROLE_BINDING))
 _SERVER = User("system:apiserver", ("system:masters",))
+_AGENT = {"user-agent": "styr"}
 
 _VERBS = {
     ("get", ""): get.get,
@@ -85,7 +86,7 @@ class ApiServer:
         self._authorize: Authorizer = authorizer or self.rbac
         guard = None if authorizer else self.rbac.check_escalation
         self._clock = clock
-        self._core = Core(store, self.registry, clock, random, logs, self.metrics, guard)
+        self._core = Core(store, self.registry, clock, random, logs, self.metrics, guard, self._authorize)
         self._mounts: dict[str, Handler] = {}
         self._openapi: OpenApi | None = None
         self._ready = False
@@ -221,7 +222,10 @@ class ApiServer:
             served = self.registry.find(resource.group, resource.version, resource.plural)
             assert served is not None
             call = Call(
-                self._core, served, Request("POST", resource.path(), user=_SERVER), name=obj["metadata"]["name"]
+                self._core,
+                served,
+                Request("POST", resource.path(), headers=_AGENT, user=_SERVER),
+                name=obj["metadata"]["name"],
             )
             if txn.get(call.key) is None:
                 create.prepare(call, obj)

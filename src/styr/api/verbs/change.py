@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 
 from styr.api import bodies, media, metadata
+from styr.api.apply.managed import Entry, same_but_time
 from styr.api.call import Call
 from styr.api.store.commit import Txn
 from styr.api.store.records import ObjectKey, Record
+from styr.api.verbs import owners
 from styr.kinds.errors import BadRequest, Cause
 from styr.kinds.resources import Object
 
@@ -32,6 +34,7 @@ _FREE_ON_STATUS = ("labels", "annotations")
 
 def read_object(call: Call) -> Object:
     """The object in the body, of the kind and namespace that the path names. Raises BadRequest and its like."""
+    owners.check_options(call)
     obj = media.decode_object(call.body, call.content_type, protobuf=not call.served.custom)
     check_kind(call, obj)
     check_fields(call, obj)
@@ -90,10 +93,21 @@ def judge(call: Call, obj: Object, old: Object | None) -> None:
         raise call.invalid(causes)
 
 
-def revise(call: Call, txn: Txn, key: ObjectKey, old: Record, new: Object, *, dry_run: bool = False) -> Record:
+def revise(
+    call: Call,
+    txn: Txn,
+    key: ObjectKey,
+    old: Record,
+    new: Object,
+    *,
+    dry_run: bool = False,
+    entries: list[Entry] | None = None,
+) -> Record:
     """Replaces an object by its next version, all rules applied: conflicts, what the endpoint may touch, generation, no-op,
-    finalizers. Takes `new` over. Returns the record as it then is (the last one, when this removed it)."""
+    finalizers, who owns what (`entries`, when an apply has found that out). Takes `new` over. Returns the record as it then
+    is (the last one, when this removed it)."""
     before = old.decode()
+    known, sent = owners.take(before) or [], owners.take(new)
     _check_identity(call, before, new)
     _carry_over(call, before, new)
     new["apiVersion"] = call.served.resource.api_version
@@ -105,10 +119,13 @@ def revise(call: Call, txn: Txn, key: ObjectKey, old: Record, new: Object, *, dr
     call.served.strategy.admit(new, before, txn)
     new["apiVersion"] = before["apiVersion"] = call.served.stored_as
     new["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"]
-    if new == before:
+    if entries is None:
+        entries = owners.track(call, before, new, sent, known)
+    if new == before and (entries == known or same_but_time(entries, known)):
         return old
     if _counts(call, new) != _counts(call, before):
         new["metadata"]["generation"] = before["metadata"].get("generation", 0) + 1
+    owners.put(new, entries)
     return settle(call, txn, key, new, dry_run=dry_run)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from styr.api import metadata
+from styr.api.apply.managed import Entry
 from styr.api.call import Call, respond
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
-from styr.api.verbs import change
+from styr.api.verbs import change, owners
 from styr.kinds.errors import BadRequest, Forbidden, NotFound
 from styr.kinds.resources import NAMESPACE, Object
 from styr.kinds.transport import Response
@@ -49,8 +50,16 @@ def prepare(call: Call, obj: Object, base: str | None = None) -> None:
     change.judge(call, obj, None)
 
 
-def insert(call: Call, txn: Txn, obj: Object, base: str | None = None, *, dry_run: bool = False) -> Record:
-    """In the write path."""
+def insert(
+    call: Call,
+    txn: Txn,
+    obj: Object,
+    base: str | None = None,
+    *,
+    dry_run: bool = False,
+    entries: list[Entry] | None = None,
+) -> Record:
+    """In the write path. `entries` say who owns what, when an apply has found that out."""
     check_namespace(call, txn)
     tries = 1
     while txn.get(call.key) is not None:
@@ -60,6 +69,8 @@ def insert(call: Call, txn: Txn, obj: Object, base: str | None = None, *, dry_ru
         tries += 1
     call.check_rights(obj)
     call.served.strategy.admit(obj, None, txn)
+    sent = owners.take(obj)
+    owners.put(obj, owners.track(call, {}, obj, sent, []) if entries is None else entries)
     obj["apiVersion"] = call.served.stored_as
     return change.settle(call, txn, call.key, obj, dry_run=dry_run)
 

@@ -1,4 +1,4 @@
-"""PATCH of an object, or of its status: JSON patch, merge patch, strategic merge patch.
+"""PATCH of an object, or of its status: JSON patch, merge patch, strategic merge patch; `apply` has the fourth.
 
 The patch is applied in the write path to the newest state, so it never conflicts with another writer unless it names a
 resourceVersion itself.
@@ -13,7 +13,8 @@ from styr.api.call import Call, respond
 from styr.api.patches import json_patch, merge, strategic
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
-from styr.api.verbs import change
+from styr.api.verbs import apply as applying
+from styr.api.verbs import change, owners
 from styr.kinds.errors import BadRequest, UnsupportedMedia
 from styr.kinds.resources import Object
 from styr.kinds.transport import Response
@@ -26,6 +27,9 @@ STRATEGIC = "application/strategic-merge-patch+json"
 async def patch(call: Call) -> Response:
     """Changes a part of an object and returns the whole."""
     kind = patch_type(call)
+    if kind == applying.TYPE:
+        return await applying.apply(call)
+    owners.check_options(call)
     document = bodies.decode(call.body)
     dry_run = call.dry_run
 
@@ -44,7 +48,7 @@ async def patch(call: Call) -> Response:
 def patch_type(call: Call) -> str:
     """The media type of the patch. Raises UnsupportedMedia, naming what this kind takes."""
     kind = call.content_type.split(";")[0].strip().lower()
-    known = (JSON, MERGE) if call.served.custom else (JSON, MERGE, STRATEGIC)
+    known = (JSON, MERGE, *(() if call.served.custom else (STRATEGIC,)), applying.TYPE)
     if kind not in known:
         raise UnsupportedMedia(
             f"the body of the request was in an unknown format ({kind}) - accepted media types include: {', '.join(known)}"

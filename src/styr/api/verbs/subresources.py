@@ -13,7 +13,8 @@ from styr.api.call import Call, respond
 from styr.api.patches import json_patch, merge
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
-from styr.api.verbs import change
+from styr.api.verbs import change, owners
+from styr.api.verbs.apply import TYPE as APPLY
 from styr.api.verbs.patch import JSON, patch_type
 from styr.kinds import conditions, selectors
 from styr.kinds.errors import BadRequest, Unavailable
@@ -153,7 +154,9 @@ async def scale(call: Call) -> Response:
             raise call.not_found()
         return respond(call, msgspec.json.encode(scale_of(record.decode())))
     if method == "PATCH":
-        kind, document = patch_type(call), bodies.decode(call.body)
+        kind = patch_type(call)
+        owners.check_options(call, applies=kind == APPLY)
+        document = bodies.decode_config(call.body) if kind == APPLY else bodies.decode(call.body)
     else:
         kind, document = "", media.decode_object(call.body, call.content_type)
 
@@ -161,15 +164,19 @@ async def scale(call: Call) -> Response:
         old = _old(call, txn)
         obj = old.decode()
         wanted: Any = document
-        if kind:
+        if kind and kind != APPLY:
             current = scale_of(obj)
             wanted = json_patch.apply(current, document) if kind == JSON else merge.apply(current, document)
         replicas, version = _wanted(call, wanted)
         if version and version != obj["metadata"]["resourceVersion"]:
             raise call.conflict()
-        obj["spec"]["replicas"] = replicas
-        parent = Call(call.core, call.served, call.request, call.namespace, call.name)
-        return change.revise(parent, txn, call.key, old, obj, dry_run=call.dry_run)
+        parent = Call(call.core, call.served, call.request, call.namespace, call.name, tracked="scale")
+        entries = None
+        if kind == APPLY:
+            obj, entries = owners.lay(parent, obj, {"spec": {"replicas": replicas}}, owners.take(obj) or [])
+        else:
+            obj["spec"]["replicas"] = replicas
+        return change.revise(parent, txn, call.key, old, obj, dry_run=call.dry_run, entries=entries)
 
     record = await call.core.store.write(write)
     return respond(call, msgspec.json.encode(scale_of(record.decode())))

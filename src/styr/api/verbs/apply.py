@@ -1,0 +1,72 @@
+"""PATCH with an applied configuration (server-side apply): the object becomes what this manager says, where it says so.
+
+Called by `patch`. The configuration is JSON or YAML; an object that is not there is created.
+"""
+
+from __future__ import annotations
+
+from styr.api import bodies
+from styr.api.call import Call, respond
+from styr.api.store.commit import Txn
+from styr.api.store.records import Record
+from styr.api.verbs import change, create, owners
+from styr.kinds.errors import BadRequest
+from styr.kinds.resources import Object
+from styr.kinds.transport import ANONYMOUS, Response
+
+TYPE = "application/apply-patch+yaml"
+
+
+async def apply(call: Call) -> Response:
+    """200 with the whole object, 201 when this created it."""
+    config = read(call)
+    dry_run = call.dry_run
+
+    def write(txn: Txn) -> tuple[Record, int]:
+        old = txn.get(call.key)
+        if old is None:
+            return _create(call, txn, config, dry_run=dry_run), 201
+        live = call.present(old)
+        known = owners.take(live) or []
+        new, entries = owners.lay(call, live, config, known)
+        return change.revise(call, txn, call.key, old, new, dry_run=dry_run, entries=entries), 200
+
+    record, status = await call.core.store.write(write)
+    return respond(call, call.outward(record), status)
+
+
+def read(call: Call) -> Object:
+    """The configuration in the body. Raises BadRequest for one of another kind, version, name or namespace."""
+    owners.check_options(call, applies=True)
+    config = bodies.decode_config(call.body)
+    meta, resource = config["metadata"], call.served.resource
+    if "managedFields" in meta:
+        raise BadRequest("metadata.managedFields must be nil")
+    if (version := config.get("apiVersion")) != resource.api_version:
+        raise BadRequest(
+            "Incorrect version specified in apply patch. "
+            f"Specified patch version: {version or ''}, expected: {resource.api_version}"
+        )
+    if not config.get("kind"):
+        raise BadRequest("Object 'Kind' is missing in the applied configuration")
+    change.check_kind(call, config)
+    if meta.setdefault("name", call.name) != call.name:
+        raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({call.name})")
+    change.check_fields(call, config)
+    return config
+
+
+def _create(call: Call, txn: Txn, config: Object, *, dry_run: bool) -> Record:
+    if call.subresource:
+        raise call.not_found()
+    resource, meta = call.served.resource, config["metadata"]
+    for field in ("uid", "resourceVersion"):
+        if meta.get(field):
+            raise call.conflict(f"the configuration names a {field} ({meta[field]}), but there is no such object")
+    if call.core.authorize is not None:
+        user = call.request.user or ANONYMOUS
+        path = resource.path(call.namespace or None)
+        call.core.authorize(user, "create", resource.group, resource.plural, "", call.namespace, call.name, path)
+    obj, entries = owners.lay(call, {}, config, [])
+    create.prepare(call, obj)
+    return create.insert(call, txn, obj, entries=entries, dry_run=dry_run)

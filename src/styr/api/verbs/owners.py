@@ -1,0 +1,97 @@
+"""Who is told to have written an object: the manager of a request, and the entries of `metadata.managedFields` that the write
+leaves. Called by the other verbs within the write path; calls `apply.managed`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from styr.api.apply import managed, typed
+from styr.api.apply.fieldset import LEAF, Set
+from styr.api.apply.managed import Entry, Write
+from styr.api.call import Call
+from styr.kinds.errors import BadRequest, Cause, Conflict, Invalid
+from styr.kinds.resources import Object
+
+MAX_NAME = 128
+"""Bytes in a manager's name."""
+_OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions"}
+_TYPE = ("apiVersion", "kind")
+
+
+def check_options(call: Call, *, applies: bool = False) -> None:
+    """The query parameters that only an apply takes, or needs. Raises Invalid."""
+    causes: list[Cause] = []
+    name = call.request.param("fieldManager")
+    if applies and not name:
+        causes.append(_fault("fieldManager", "Required value: is required for apply patch", "FieldValueRequired"))
+    if len(name.encode()) > MAX_NAME:
+        causes.append(_fault("fieldManager", f"Too long: may not be more than {MAX_NAME} bytes", "FieldValueTooLong"))
+    if not name.isprintable():
+        causes.append(_fault("fieldManager", f"Invalid value: {name!r}: should only contain printable characters"))
+    if not applies and call.request.method == "PATCH" and call.request.param("force"):
+        causes.append(_fault("force", "Forbidden: may not be specified for non-apply patch", "FieldValueForbidden"))
+    if causes:
+        kind = _OPTIONS.get(call.request.method, "PatchOptions")
+        text = ", ".join(f"{cause['field']}: {cause['message']}" for cause in causes)
+        raise Invalid(
+            f'{kind}.meta.k8s.io "" is invalid: {text if len(causes) == 1 else f"[{text}]"}',
+            details={"group": "meta.k8s.io", "kind": kind, "causes": causes},
+        )
+
+
+def _fault(field: str, message: str, reason: str = "FieldValueInvalid") -> Cause:
+    return {"reason": reason, "field": field, "message": message}
+
+
+def take(obj: Object) -> Any:
+    """The entries that stand in an object, taken out of it: nobody owns them. None where there are none."""
+    return obj["metadata"].pop("managedFields", None)
+
+
+def put(obj: Object, entries: list[Entry]) -> None:
+    if entries:
+        obj["metadata"]["managedFields"] = entries
+
+
+def track(call: Call, live: Object, new: Object, sent: Any, known: list[Entry]) -> list[Entry]:
+    """The entries after an update, or a create (`live` is {}). `sent` are those in the request's object; a subresource may
+    not change them. Both objects are without theirs."""
+    entries = known if call.subresource or sent == known else managed.sent(sent, known)
+    if live and (not entries or live == new):
+        return entries
+    return managed.update(live, new, entries, _write(call, "Update", new), call.served.type())
+
+
+def lay(call: Call, live: Object, config: Object, known: list[Entry]) -> tuple[Object, list[Entry]]:
+    """The live object ({} when there is none) with the configuration applied, and its entries. Raises Conflict when others
+    own what would change, BadRequest for a configuration that does not fit the kind."""
+    force = call.flag("force")
+    try:
+        return managed.apply(live, config, known, _write(call, "Apply", config), call.served.type(), force=force)
+    except managed.Conflicts as error:
+        raise Conflict(str(error), details={"causes": error.causes}) from None
+    except typed.Malformed as error:
+        resource, place = call.served.resource, "/".join(filter(None, (call.namespace, call.name)))
+        raise BadRequest(
+            f"failed to create typed patch object ({place}; {resource.api_version}, Kind={resource.kind}): {error}"
+        ) from None
+
+
+def _write(call: Call, operation: str, obj: Object) -> Write:
+    manager = call.request.param("fieldManager") or _from_agent(call.request.headers.get("user-agent", ""))
+    subresource = call.tracked or call.subresource
+    version = call.served.resource.api_version
+    return Write(manager or "unknown", version, call.core.now(), subresource, operation, _ignored(call, obj))
+
+
+def _ignored(call: Call, obj: Object) -> Set:
+    """What the endpoint does not take from a writer: status, and on /status everything but."""
+    if call.subresource == "status":
+        return {f"f:{field}": LEAF for field in obj if field not in (*_TYPE, "metadata", "status")}
+    return {"f:status": LEAF} if call.served.resource.status else {}
+
+
+def _from_agent(agent: str) -> str:
+    """The program's name in a User-Agent: what stands before its version."""
+    name = "".join(char for char in agent.partition("/")[0] if char.isprintable())
+    return name.encode()[:MAX_NAME].decode(errors="ignore")
