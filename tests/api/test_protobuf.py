@@ -162,6 +162,12 @@ def test_damaged_messages_are_refused_in_words(raw: bytes) -> None:
         pod(POD, raw)
 
 
+@pytest.mark.parametrize("real", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_json_has_not(real: float) -> None:
+    with pytest.raises(BadRequest, match="no number of JSON"):
+        schema(varint(9 << 3 | 1) + struct.pack("<d", real))
+
+
 @pytest.mark.parametrize("raw", ["{", "nul", "[" * 3000, "\ud800".encode("utf-16-le", "surrogatepass"), b"\xff"])
 def test_damaged_json_within(raw: str | bytes) -> None:
     with pytest.raises(BadRequest):

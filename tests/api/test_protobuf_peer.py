@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from styr.api.protobuf import generate
 from styr.api.protobuf.envelope import decode
 
 pytestmark = [pytest.mark.needs("go"), pytest.mark.timeout(600)]
@@ -31,3 +32,7 @@ def test_a_body_becomes_what_go_says_it_is(program: Path, seed: int) -> None:
     assert len({entry["kind"] for entry in pairs}) > 600
     for entry in pairs:
         assert decode(base64.b64decode(entry["body"])) == entry["json"], entry["kind"]
+
+
+def test_the_table_is_what_the_script_makes() -> None:
+    assert generate.TARGET.read_text() == generate.table()

@@ -91,12 +91,17 @@ class Package:
 
 
 def main() -> None:
+    text = table()
+    TARGET.write_text(text)
+    print(f"{TARGET}: {len(text)} bytes")
+
+
+def table() -> str:
+    """The text of `fields.json`. Raises Unknown; CalledProcessError when Go cannot fetch a module."""
     packages = {package.proto: package for module in MODULES for package in _packages(module)}
-    table = {package.key: dict(sorted(_messages(package, packages))) for package in packages.values()}
+    found = {package.key: dict(sorted(_messages(package, packages))) for package in packages.values()}
     source = ", ".join(f"{module}@{VERSION}" for module in MODULES)
-    text = json.dumps({"source": source, "packages": dict(sorted(table.items()))}, indent=0, ensure_ascii=True)
-    TARGET.write_text(text + "\n")
-    print(f"{TARGET}: {sum(map(len, table.values()))} messages, {len(text)} bytes")
+    return json.dumps({"source": source, "packages": dict(sorted(found.items()))}, indent=0) + "\n"
 
 
 def _packages(module: str) -> Iterator[Package]:

@@ -7,6 +7,7 @@ of hundreds.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -128,7 +129,10 @@ class Reader(Wire):
         if kind == "double":
             if at + 8 > len(self.data):
                 raise damaged("it is cut off")
-            return struct.unpack_from("<d", self.data, at)[0], at + 8
+            real = struct.unpack_from("<d", self.data, at)[0]
+            if not math.isfinite(real):
+                raise damaged(f"{real} is no number of JSON")
+            return real, at + 8
         value, at = self.varint(at)
         if kind == "bool":
             return value != 0, at

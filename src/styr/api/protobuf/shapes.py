@@ -37,7 +37,7 @@ _WORDS = (*_EMPTY, "bytes", "strings", "time", "microtime", "json", "schemaorlis
 
 @dataclass(slots=True, eq=False)
 class Field:
-    """`kind` is a scalar or special word, "" for a message, whose `shape` is filled in when its parent is compiled."""
+    """`kind` is a scalar or special word, "" for a message, whose `shape` is compiled on its own first use."""
 
     name: str
     kind: str
@@ -64,8 +64,9 @@ class Shape:
 def find(api_version: str, kind: str) -> Shape | None:
     """The message of a kind, ready to read. None for one that has no protobuf form. The kinds of `META`, such as
     DeleteOptions, come under the apiVersion of what they act on."""
-    shape = _named(api_version, kind) or _named(META, kind)
-    return None if shape is None else ready(shape)
+    table = _table()
+    home = next((package for package in (api_version, META) if kind in table.get(package, ())), None)
+    return None if home is None else ready(_named(home, kind))
 
 
 def ready(shape: Shape) -> Shape:
@@ -83,9 +84,9 @@ def _table() -> dict[str, dict[str, str]]:
 
 
 @cache
-def _named(package: str, name: str) -> Shape | None:
-    text = _table().get(package, {}).get(name)
-    return None if text is None else Shape(text=text, package=package)
+def _named(package: str, name: str) -> Shape:
+    """One that is in the table: words of a client would fill the cache."""
+    return Shape(text=_table()[package][name], package=package)
 
 
 def _compile(shape: Shape) -> None:
@@ -114,6 +115,4 @@ def _field(around: Shape, name: str, kind: str, many: str, keep: bool) -> Field:
     if kind in _WORDS:
         return Field(name, kind, None, many, keep)
     package, _, message = kind.rpartition(".")
-    inner = _named(package or around.package, message)
-    assert inner is not None, f"{around.package}: {kind} is not in the table"
-    return Field(name, "", inner, many, keep)
+    return Field(name, "", _named(package or around.package, message), many, keep)
