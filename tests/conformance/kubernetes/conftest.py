@@ -1,0 +1,103 @@
+"""One server with its controllers for all behaviours of a worker; each test has a namespace of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from pytest_asyncio import is_async_test
+
+from styr.api import pki
+from styr.api.server import ApiServer
+from styr.api.store.commit import Store
+from styr.client.client import Client
+from styr.client.controller import Manager
+from styr.client.transport import InProcessTransport
+from styr.controllers import controllers
+from styr.kinds.transport import User
+from styr.kit.clock import SystemClock, rfc3339
+from styr.serving.authn import ADMIN, Authenticator
+from styr.serving.http import serve
+from tests.conformance.kubernetes import hollow
+from tests.conformance.kubernetes.client import Kube, unique
+from tests.conformance.kubernetes.listing import MISSING
+
+HERE = Path(__file__).parent
+TOKEN = "the-administrator-of-the-behaviours"
+PLANE = User("system:styr", ("system:masters", "system:authenticated"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All behaviours share the loop of their server. One that a missing feature fails is expected to fail, and must."""
+    for item in items:
+        if not item.path.is_relative_to(HERE):
+            continue
+        if is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+        for marker in item.iter_markers("behaviour"):
+            if reason := MISSING.get(marker.args):
+                item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running server. `url` and `kubeconfig` are its TLS port and the administrator's file."""
+
+    api: ApiServer
+    kube: Kube
+    url: str
+    kubeconfig: Path
+    pki: pki.Pki
+    authenticator: Authenticator
+    token: str = TOKEN
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("behaviours")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def cluster(folder: Path) -> AsyncIterator[Cluster]:
+    clock = SystemClock()
+    store = Store.open(folder / "store.db", clock)
+    api = ApiServer(store, clock=clock, random=random.Random(1))
+    await api.start()
+    made = pki.ensure(folder / "pki", clock)
+    authenticator = Authenticator({TOKEN: ADMIN})
+    listener = await serve(api, tls=made.context(), authenticate=authenticator)
+    url = f"https://127.0.0.1:{listener.port}"
+    pki.kubeconfig(folder / "kubeconfig", server=url, ca=made.ca, token=TOKEN)
+    client = Client(InProcessTransport(api, PLANE), user_agent="styr")
+    await hollow.register(client, rfc3339(clock.time()))
+    manager = Manager(client, clock, random.Random(2))
+    for controller in [*controllers(), hollow.controller()]:
+        manager.add(controller)
+    running = asyncio.create_task(manager.run())
+    try:
+        await asyncio.wait_for(manager.synced(), 30)
+        yield Cluster(api, Kube(api, ADMIN), url, folder / "kubeconfig", made, authenticator)
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        await listener.close()
+        await store.close()
+
+
+@pytest.fixture
+def kube(cluster: Cluster) -> Kube:
+    """The API as the administrator."""
+    return cluster.kube
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def namespace(kube: Kube) -> str:
+    """A fresh namespace. It is left behind: its server goes with the session."""
+    name = unique("ns")
+    await kube.of("v1", "namespaces").create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return name
