@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from styr.kinds.transport import Handler, Request, Response, User
 
@@ -54,9 +54,8 @@ def refused(code: int, reason: str = "", message: str = "") -> Iterator[list[Ref
     try:
         yield seen
     except Refused as error:
-        assert error.code == code, str(error)
-        assert not reason or error.reason == reason, str(error)
-        assert message in error.message, str(error)
+        if error.code != code or reason not in ("", error.reason) or message not in error.message:
+            raise AssertionError(f"refused otherwise than with {code} {reason} {message}: {error}") from error
         seen.append(error)
     else:
         raise AssertionError(f"was not refused with {code} {reason}")
@@ -200,8 +199,9 @@ class Collection:
             try:
                 await self.get(name)
             except Refused as error:
-                assert error.reason == "NotFound", str(error)
-                return True
+                if error.reason == "NotFound":
+                    return True
+                raise
             return False
 
         await eventually(gone, f"{self.plural}/{name} gone", within)
@@ -306,8 +306,6 @@ def _query(query: dict[str, Any]) -> str:
     given = {key: value for key, value in query.items() if value not in ("", None)}
     if not given:
         return ""
-    from urllib.parse import urlencode
-
     return "?" + urlencode({key: str(value).lower() if value is True else value for key, value in given.items()})
 
 

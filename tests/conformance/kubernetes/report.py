@@ -20,8 +20,8 @@ HEAD = """# Kubernetes' conformance behaviours: which of them Styr shows
 
 Made by `python -m tests.conformance.kubernetes.report`; do not edit. The list is Kubernetes' own ({version}).
 It is a port, not the certified suite: each behaviour that needs no process is said again as a test in
-`tests/conformance/kubernetes`, in our own words, against a real Styr server with its controllers. Where a behaviour wants pods but
-not what they do, a node that runs nothing plays them. What needs processes, mounts or networks is not ported, and says so.
+`tests/conformance/kubernetes`, in our own words, against a real Styr server with its controllers. Where a behaviour wants pods
+but not what they do, a node that runs nothing plays them. What needs processes, mounts or networks is not ported, and says so.
 
 """
 
