@@ -3,13 +3,17 @@ words."""
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from styr.api import metadata
+from styr.api.admission.attributes import Attributes, Operation
+from styr.api.admission.chain import Chain
 from styr.api.metrics import ApiMetrics
 from styr.api.registry import Registry, ServedResource
 from styr.api.store.commit import Store
@@ -22,6 +26,7 @@ from styr.kinds.transport import ANONYMOUS, Request, Response, User
 from styr.kit.clock import Clock, rfc3339
 
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+T = TypeVar("T")
 _FALSE = frozenset({"", "0", "f", "F", "false", "FALSE", "False"})
 
 
@@ -40,6 +45,7 @@ class Core:
     authorize: Callable[[User, str, str, str, str, str, str, str], None] | None = None
     """For what a request turns out to do beside what its path says: user, verb, group, resource, subresource, namespace,
     name, path. Raises Forbidden."""
+    chain: Chain = field(default_factory=Chain)
 
     def now(self) -> str:
         return rfc3339(self.clock.time())
@@ -57,6 +63,12 @@ class Call:
     """The subresource that its managedFields name, when the object itself is written for it (scale)."""
     form: Form = Form.OBJECT
     warnings: list[str] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
+    """For the audit log."""
+    waits: bool = False
+    """May admission have to ask somebody outside? Then the write function may run several times."""
+    replies: dict[bytes, Any] = field(default_factory=dict)
+    born: tuple[str, str] = ("", "")
 
     @property
     def key(self) -> ObjectKey:
@@ -68,6 +80,36 @@ class Call:
         if not isinstance(body, bytes):
             raise BadRequest("the body of an API call must be whole")
         return body
+
+    def fresh(self, value: T) -> T:
+        """`value`, for a write function to take over: a copy where the function may run again."""
+        return copy.deepcopy(value) if self.waits else value
+
+    def birth(self) -> tuple[str, str]:
+        """uid and creationTimestamp of what this call creates: the same however often its write function runs."""
+        if not self.born[0]:
+            self.born = (metadata.new_uid(self.core.random), self.core.now())
+        return self.born
+
+    def attributes(
+        self, operation: Operation, obj: Object | None, old: Object | None = None, **more: Any
+    ) -> Attributes:
+        """This call, as admission sees it."""
+        return Attributes(
+            operation,
+            self.served,
+            self.request,
+            self.namespace,
+            self.name,
+            obj,
+            old,
+            subresource=self.subresource,
+            warnings=self.warnings,
+            annotations=self.annotations,
+            replies=self.replies,
+            waits=self.waits,
+            **more,
+        )
 
     def check_rights(self, obj: Object) -> None:
         """Nobody may hand out rights that they do not hold. Raises Forbidden."""
@@ -147,9 +189,15 @@ class Call:
 
 def respond(call: Call, data: bytes, status: int = 200) -> Response:
     headers = {"content-type": "application/json"}
+    return warn(call, Response(status, data, headers))
+
+
+def warn(call: Call, response: Response) -> Response:
+    """The same response, with the call's warnings as its headers."""
     if call.warnings:
-        headers["warning"] = ", ".join(f'299 - "{_quote(text)}"' for text in call.warnings[:16])
-    return Response(status, data, headers)
+        told = list(dict.fromkeys(call.warnings))[:16]
+        response.headers["warning"] = ", ".join(f'299 - "{_quote(text)}"' for text in told)
+    return response
 
 
 def _quote(text: str) -> str:

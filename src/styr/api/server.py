@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from styr.api import bootstrap, discovery, reviews
+from styr.api.admission.chain import Chain, Plugin
+from styr.api.admission.plugins import admission_plugins
 from styr.api.authz import Authorizer, Rbac
-from styr.api.call import Call, Core
+from styr.api.call import Call, Core, warn
 from styr.api.metrics import ApiMetrics
 from styr.api.openapi import Documented, OpenApi
 from styr.api.registry import Registry, ServedResource
@@ -66,8 +68,8 @@ class _Seen:
 
 
 class ApiServer:
-    """`authorizer=None` is RBAC by the objects in the store; without `metrics` they are counted for nobody. Call `start` before
-    the first request."""
+    """`authorizer=None` is RBAC by the objects in the store; without `metrics` they are counted for nobody; `plugins` of
+    admission come after Styr's own. Call `start` before the first request."""
 
     def __init__(
         self,
@@ -78,6 +80,7 @@ class ApiServer:
         logs: PodLogs | None = None,
         authorizer: Authorizer | None = None,
         metrics: ApiMetrics | None = None,
+        plugins: Iterable[Plugin] = (),
     ) -> None:
         self.metrics = metrics or ApiMetrics(store)
         self.registry = Registry()
@@ -86,7 +89,8 @@ class ApiServer:
         self._authorize: Authorizer = authorizer or self.rbac
         guard = None if authorizer else self.rbac.check_escalation
         self._clock = clock
-        self._core = Core(store, self.registry, clock, random, logs, self.metrics, guard, self._authorize)
+        self.chain = Chain([*admission_plugins(), *plugins])
+        self._core = Core(store, self.registry, clock, random, logs, self.metrics, guard, self._authorize, self.chain)
         self._mounts: dict[str, Handler] = {}
         self._openapi: OpenApi | None = None
         self._ready = False
@@ -158,7 +162,14 @@ class ApiServer:
             call.form = negotiate(request.headers.get("accept", ""))
         if verb == "watch" and route.name:
             request.query.append(("fieldSelector", f"metadata.name={route.name}"))
-        return await function(call)
+        if verb not in ("get", "list", "watch"):
+            call.waits = self.chain.waits(served, sub)
+        try:
+            return await function(call)
+        except ApiError as error:
+            if not call.warnings:
+                raise
+            return warn(call, wire.error_response(error))
 
     def _check_scope(self, served: ServedResource, route: Route, verb: str) -> None:
         if bool(route.namespace) and not served.resource.namespaced:

@@ -9,7 +9,7 @@ from styr.api import bodies
 from styr.api.call import Call, respond
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
-from styr.api.verbs import change, create, owners
+from styr.api.verbs import admit, change, create, owners
 from styr.kinds.errors import BadRequest
 from styr.kinds.resources import Object
 from styr.kinds.transport import ANONYMOUS, Response
@@ -22,16 +22,16 @@ async def apply(call: Call) -> Response:
     config = read(call)
     dry_run = call.dry_run
 
-    def write(txn: Txn) -> tuple[Record, int]:
+    def lay(txn: Txn) -> tuple[Record, int]:
         old = txn.get(call.key)
         if old is None:
-            return _create(call, txn, config, dry_run=dry_run), 201
+            return _create(call, txn, call.fresh(config), dry_run=dry_run), 201
         live = call.present(old)
         known = owners.take(live) or []
-        new, entries = owners.lay(call, live, config, known)
+        new, entries = owners.lay(call, live, call.fresh(config), known)
         return change.revise(call, txn, call.key, old, new, dry_run=dry_run, entries=entries), 200
 
-    record, status = await call.core.store.write(write)
+    record, status = await admit.write(call, lay)
     return respond(call, call.outward(record), status)
 
 

@@ -78,15 +78,21 @@ def check_fields(call: Call, obj: Object) -> None:
     call.warnings += found
 
 
-def judge(call: Call, obj: Object, old: Object | None) -> None:
-    """Prunes, defaults and validates in place. Raises Invalid with every cause."""
+def complete(call: Call, obj: Object) -> None:
+    """Prunes and defaults in place. Raises Invalid with every cause for an object of the wrong shape."""
     strategy = call.served.strategy
     strategy.prune(obj)
     causes: list[Cause] = strategy.shape_faults(obj)
     causes += metadata.faults(obj, path_name=strategy.name_is_path_segment)
-    if not causes:
-        strategy.default(obj)
-        causes = strategy.validate(obj)
+    if causes:
+        raise call.invalid(causes)
+    strategy.default(obj)
+
+
+def check(call: Call, obj: Object, old: Object | None) -> None:
+    """The rules of the kind, for a complete object. Raises Invalid with every cause."""
+    strategy = call.served.strategy
+    causes = strategy.validate(obj)
     if not causes and old is not None:
         causes = strategy.validate_update(obj, old)
     if causes:
@@ -102,20 +108,33 @@ def revise(
     *,
     dry_run: bool = False,
     entries: list[Entry] | None = None,
+    admitted: bool = False,
 ) -> Record:
     """Replaces an object by its next version, all rules applied: conflicts, what the endpoint may touch, generation, no-op,
-    finalizers, who owns what (`entries`, when an apply has found that out). Takes `new` over. Returns the record as it then
-    is (the last one, when this removed it)."""
-    before = old.decode()
+    finalizers, admission (unless the caller has `admitted` it, in the form of its subresource), who owns what (`entries`,
+    when an apply has found that out). Takes `new` over. Returns the record as it then is (the last one, when this removed
+    it)."""
+    before = call.present(old)
     known, sent = owners.take(before) or [], owners.take(new)
     _check_identity(call, before, new)
     _carry_over(call, before, new)
     new["apiVersion"] = call.served.resource.api_version
     _check_finalizers(call, before, new)
-    if call.subresource == "":
-        call.served.strategy.prepare_update(new, before)
-    judge(call, new, before if call.subresource == "" else None)
+    _make_ready(call, before, new)
+    stage = None if admitted else call.core.chain.stage("UPDATE", call.served, call.subresource)
+    if stage is not None:
+        attributes = call.attributes(
+            "UPDATE", new, before, dry_run=dry_run, managed=known, complete=lambda obj: complete(call, obj)
+        )
+        stage.mutate(attributes, txn)
+        if attributes.touched:
+            _carry_over(call, before, new)
+            _check_finalizers(call, before, new)
+            _make_ready(call, before, new)
+    check(call, new, before if call.subresource == "" else None)
     call.check_rights(new)
+    if stage is not None:
+        stage.validate(attributes, txn)
     call.served.strategy.admit(new, before, txn)
     new["apiVersion"] = before["apiVersion"] = call.served.stored_as
     new["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"]
@@ -127,6 +146,12 @@ def revise(
         new["metadata"]["generation"] = before["metadata"].get("generation", 0) + 1
     owners.put(new, entries)
     return settle(call, txn, key, new, dry_run=dry_run)
+
+
+def _make_ready(call: Call, before: Object, new: Object) -> None:
+    if call.subresource == "":
+        call.served.strategy.prepare_update(new, before)
+    complete(call, new)
 
 
 def settle(call: Call, txn: Txn, key: ObjectKey, obj: Object, *, dry_run: bool = False) -> Record:

@@ -7,7 +7,7 @@ from styr.api.apply.managed import Entry
 from styr.api.call import Call, respond
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
-from styr.api.verbs import change, owners
+from styr.api.verbs import admit, change, owners
 from styr.kinds.errors import BadRequest, Forbidden, NotFound
 from styr.kinds.resources import NAMESPACE, Object
 from styr.kinds.transport import Response
@@ -26,20 +26,19 @@ async def create(call: Call) -> Response:
         raise BadRequest("metadata.generateName must be a string")
     prepare(call, obj, base)
     dry_run = call.dry_run
-    record = await call.core.store.write(lambda txn: insert(call, txn, obj, base, dry_run=dry_run))
+    record = await admit.write(call, lambda txn: insert(call, txn, call.fresh(obj), base, dry_run=dry_run))
     return respond(call, call.outward(record), 201)
 
 
 def prepare(call: Call, obj: Object, base: str | None = None) -> None:
-    """Everything about a new object that needs no other object: server fields, defaults, validation."""
+    """What a new object needs before anybody looks at it: server fields and defaults."""
     meta, strategy = obj["metadata"], call.served.strategy
     if base:
         meta["name"] = metadata.generate(base, call.core.random)
     call.name = meta["name"] if isinstance(meta.get("name"), str) else ""
     for field in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
         meta.pop(field, None)
-    meta["uid"] = metadata.new_uid(call.core.random)
-    meta["creationTimestamp"] = call.core.now()
+    meta["uid"], meta["creationTimestamp"] = call.birth()
     if strategy.counts_generation:
         meta["generation"] = 1
     if not call.name:
@@ -47,7 +46,7 @@ def prepare(call: Call, obj: Object, base: str | None = None) -> None:
     if call.served.resource.status:
         obj.pop("status", None)
         strategy.prepare_create(obj)
-    change.judge(call, obj, None)
+    change.complete(call, obj)
 
 
 def insert(
@@ -61,18 +60,42 @@ def insert(
 ) -> Record:
     """In the write path. `entries` say who owns what, when an apply has found that out."""
     check_namespace(call, txn)
-    tries = 1
-    while txn.get(call.key) is not None:
-        if base is None or tries == MAX_TRIES:
-            raise call.exists()
-        call.name = obj["metadata"]["name"] = metadata.generate(base, call.core.random)
-        tries += 1
+    call.name = obj["metadata"]["name"]
+    if base is not None:
+        _name_anew(call, txn, obj, base)
+    stage = call.core.chain.stage("CREATE", call.served)
+    if stage is not None:
+        attributes = call.attributes("CREATE", obj, dry_run=dry_run, complete=lambda new: change.complete(call, new))
+        stage.mutate(attributes, txn)
+        if attributes.touched:
+            _own_again(call, obj)
+    change.check(call, obj, None)
     call.check_rights(obj)
+    if stage is not None:
+        stage.validate(attributes, txn)
+    if txn.get(call.key) is not None:
+        raise call.exists()
     call.served.strategy.admit(obj, None, txn)
     sent = owners.take(obj)
     owners.put(obj, owners.track(call, {}, obj, sent, []) if entries is None else entries)
     obj["apiVersion"] = call.served.stored_as
     return change.settle(call, txn, call.key, obj, dry_run=dry_run)
+
+
+def _name_anew(call: Call, txn: Txn, obj: Object, base: str) -> None:
+    for _ in range(MAX_TRIES):
+        if txn.get(call.key) is None:
+            return
+        call.name = obj["metadata"]["name"] = metadata.generate(base, call.core.random)
+
+
+def _own_again(call: Call, obj: Object) -> None:
+    """A mutation of the object does not reach what the server says. It may name the object otherwise."""
+    meta = obj["metadata"]
+    meta["uid"], meta["creationTimestamp"] = call.birth()
+    call.name = meta["name"]
+    if call.served.resource.namespaced:
+        meta["namespace"] = call.namespace
 
 
 def check_namespace(call: Call, txn: Txn) -> None:

@@ -11,7 +11,7 @@ from styr.api import media
 from styr.api.call import Call, respond
 from styr.api.store.commit import Txn
 from styr.api.store.records import ObjectKey, Record
-from styr.api.verbs import change
+from styr.api.verbs import admit, change
 from styr.api.verbs.list import select
 from styr.kinds.errors import BadRequest, Forbidden
 from styr.kinds.resources import NAMESPACE, POD, Object
@@ -34,6 +34,19 @@ class Options:
     version: str = ""
     propagation: str = ""
     dry_run: bool = False
+
+    def told(self) -> Object:
+        """As an AdmissionReview has them."""
+        conditions = {"uid": self.uid, "resourceVersion": self.version}
+        found: Object = {
+            "kind": "DeleteOptions",
+            "apiVersion": "meta.k8s.io/v1",
+            "gracePeriodSeconds": self.grace,
+            "preconditions": {key: value for key, value in conditions.items() if value},
+            "propagationPolicy": self.propagation,
+            "dryRun": ["All"] if self.dry_run else [],
+        }
+        return {key: value for key, value in found.items() if value or value == 0}
 
 
 def read_options(call: Call) -> Options:
@@ -61,13 +74,13 @@ async def delete(call: Call) -> Response:
     """Removes it: 200 with a Status when it is gone, with the object when something still holds it."""
     options = read_options(call)
 
-    def write(txn: Txn) -> tuple[Record, bool]:
+    def take(txn: Txn) -> tuple[Record, bool]:
         old = txn.get(call.key)
         if old is None:
             raise call.not_found()
         return perform(call, txn, call.key, old, options)
 
-    record, gone = await call.core.store.write(write)
+    record, gone = await admit.write(call, take)
     if gone and call.served.resource != POD:
         return respond(call, msgspec.json.encode(_success(call, record)))
     return respond(call, call.outward(record))
@@ -81,10 +94,11 @@ async def delete_collection(call: Call) -> Response:
     removed: list[bytes] = []
     places = [place for place, _ in matched][: limit or None]
     # A few at a time, so that no other writer waits for a large collection.
-    for start in range(0, len(places), 64):
-        part = places[start : start + 64]
+    step = 1 if call.waits else 64
+    for start in range(0, len(places), step):
+        part = places[start : start + step]
 
-        def write(txn: Txn, part: list[tuple[str, str]] = part) -> list[Record]:
+        def take(txn: Txn, part: list[tuple[str, str]] = part) -> list[Record]:
             done = []
             for place in part:
                 key = ObjectKey(call.served.key, *place)
@@ -92,7 +106,7 @@ async def delete_collection(call: Call) -> Response:
                     done.append(perform(call, txn, key, old, options)[0])
             return done
 
-        removed += [call.outward(record) for record in await call.core.store.write(write)]
+        removed += [call.outward(record) for record in await admit.write(call, take)]
     head = {"resourceVersion": str(call.core.store.revision)}
     start_of_list = msgspec.json.encode(
         {"kind": call.served.list_kind, "apiVersion": call.served.resource.api_version, "metadata": head}
@@ -105,7 +119,9 @@ def perform(call: Call, txn: Txn, key: ObjectKey, old: Record, options: Options)
     obj = old.decode()
     meta = obj["metadata"]
     call.name = key.name
+    call.namespace = key.namespace
     _check(call, meta, options)
+    _admit(call, txn, obj, options)
     grace = _grace(call, obj, options)
     finalizers = _finalizers(meta.get("finalizers") or [], options.propagation)
     held = bool(finalizers) or grace > 0 or (_is_namespace(call) and bool(obj.get("spec", {}).get("finalizers")))
@@ -121,6 +137,15 @@ def perform(call: Call, txn: Txn, key: ObjectKey, old: Record, options: Options)
         meta["generation"] = meta.get("generation", 0) + 1
     _mark(call, obj, grace, finalizers)
     return change.settle(call, txn, key, obj, dry_run=options.dry_run), False
+
+
+def _admit(call: Call, txn: Txn, obj: Object, options: Options) -> None:
+    stage = call.core.chain.stage("DELETE", call.served, call.subresource)
+    if stage is None:
+        return
+    attributes = call.attributes("DELETE", None, obj, dry_run=options.dry_run, given=options.told())
+    stage.mutate(attributes, txn)
+    stage.validate(attributes, txn)
 
 
 def _mark(call: Call, obj: Object, grace: int, finalizers: list[str]) -> None:

@@ -13,8 +13,8 @@ from styr.api.call import Call, respond
 from styr.api.patches import json_patch, merge, strategic
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
+from styr.api.verbs import admit, change, owners
 from styr.api.verbs import apply as applying
-from styr.api.verbs import change, owners
 from styr.kinds.errors import BadRequest, UnsupportedMedia
 from styr.kinds.resources import Object
 from styr.kinds.transport import Response
@@ -33,16 +33,16 @@ async def patch(call: Call) -> Response:
     document = bodies.decode(call.body)
     dry_run = call.dry_run
 
-    def write(txn: Txn) -> Record:
+    def amend(txn: Txn) -> Record:
         old = txn.get(call.key)
         if old is None:
             raise call.not_found()
-        new = apply(kind, call.present(old), document)
+        new = apply(kind, call.present(old), call.fresh(document))
         change.check_kind(call, new)
         change.check_fields(call, new) if call.request.param("fieldValidation") else None
         return change.revise(call, txn, call.key, old, new, dry_run=dry_run)
 
-    return respond(call, call.outward(await call.core.store.write(write)))
+    return respond(call, call.outward(await admit.write(call, amend)))
 
 
 def patch_type(call: Call) -> str:

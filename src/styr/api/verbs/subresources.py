@@ -13,7 +13,7 @@ from styr.api.call import Call, respond
 from styr.api.patches import json_patch, merge
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
-from styr.api.verbs import change, owners
+from styr.api.verbs import admit, change, owners
 from styr.api.verbs.apply import TYPE as APPLY
 from styr.api.verbs.patch import JSON, patch_type
 from styr.kinds import conditions, selectors
@@ -33,7 +33,7 @@ async def finalize(call: Call) -> Response:
     if not isinstance(wanted, list) or not all(isinstance(name, str) for name in wanted):
         raise BadRequest("spec.finalizers must be a list of names")
 
-    def write(txn: Txn) -> Record:
+    def end(txn: Txn) -> Record:
         old = _old(call, txn)
         obj = old.decode()
         version = new["metadata"].get("resourceVersion")
@@ -41,10 +41,11 @@ async def finalize(call: Call) -> Response:
             raise call.conflict()
         if (obj.get("spec") or {}).get("finalizers", []) == wanted and not change.is_free(obj):
             return old
-        obj["spec"] = {"finalizers": wanted} if wanted else {}
-        return change.settle(call, txn, call.key, obj)
+        obj["spec"] = {"finalizers": list(wanted)} if wanted else {}
+        admit.admit(call, txn, "UPDATE", obj, call.present(old), dry_run=call.dry_run)
+        return change.settle(call, txn, call.key, obj, dry_run=call.dry_run)
 
-    return respond(call, await _written(call, write))
+    return respond(call, call.outward(await admit.write(call, end)))
 
 
 async def bind(call: Call) -> Response:
@@ -55,8 +56,15 @@ async def bind(call: Call) -> Response:
     if not isinstance(node, str) or not node:
         raise BadRequest("target.name: Required value: a Binding names the node")
 
-    def write(txn: Txn) -> Record:
+    body = {"apiVersion": "v1", "kind": "Binding", **body}
+    meta = body["metadata"]
+    meta.setdefault("name", call.name)
+    meta.setdefault("namespace", call.namespace)
+    dry_run = call.dry_run
+
+    def place(txn: Txn) -> Record:
         obj = _old(call, txn).decode()
+        admit.admit(call, txn, "CREATE", call.fresh(body), None, dry_run=dry_run)
         if obj["spec"].get("nodeName"):
             raise call.conflict(f'pod {call.name} is already assigned to node "{obj["spec"]["nodeName"]}"')
         if "deletionTimestamp" in obj["metadata"]:
@@ -66,9 +74,9 @@ async def bind(call: Call) -> Response:
         status["conditions"] = conditions.put(
             status.get("conditions"), "PodScheduled", True, now=call.core.now(), reason="Scheduled"
         )
-        return change.settle(call, txn, call.key, obj)
+        return change.settle(call, txn, call.key, obj, dry_run=dry_run)
 
-    await call.core.store.write(write)
+    await admit.write(call, place)
     status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
     return respond(call, msgspec.json.encode(status), 201)
 
@@ -160,26 +168,39 @@ async def scale(call: Call) -> Response:
     else:
         kind, document = "", media.decode_object(call.body, call.content_type)
 
-    def write(txn: Txn) -> Record:
+    dry_run = call.dry_run
+
+    def resize(txn: Txn) -> Record:
         old = _old(call, txn)
         obj = old.decode()
-        wanted: Any = document
+        wanted: Any = call.fresh(document)
         if kind and kind != APPLY:
             current = scale_of(obj)
-            wanted = json_patch.apply(current, document) if kind == JSON else merge.apply(current, document)
+            wanted = json_patch.apply(current, wanted) if kind == JSON else merge.apply(current, wanted)
         replicas, version = _wanted(call, wanted)
         if version and version != obj["metadata"]["resourceVersion"]:
             raise call.conflict()
+        replicas = _admit_scale(call, txn, obj, replicas, dry_run)
         parent = Call(call.core, call.served, call.request, call.namespace, call.name, tracked="scale")
         entries = None
         if kind == APPLY:
             obj, entries = owners.lay(parent, obj, {"spec": {"replicas": replicas}}, owners.take(obj) or [])
         else:
             obj["spec"]["replicas"] = replicas
-        return change.revise(parent, txn, call.key, old, obj, dry_run=call.dry_run, entries=entries)
+        return change.revise(parent, txn, call.key, old, obj, dry_run=dry_run, entries=entries, admitted=True)
 
-    record = await call.core.store.write(write)
+    record = await admit.write(call, resize)
     return respond(call, msgspec.json.encode(scale_of(record.decode())))
+
+
+def _admit_scale(call: Call, txn: Txn, obj: Object, replicas: int, dry_run: bool) -> int:
+    """Admission sees Scales, and may change the number."""
+    if call.core.chain.stage("UPDATE", call.served, call.subresource) is None:
+        return replicas
+    new = scale_of(obj)
+    new["spec"]["replicas"] = replicas
+    admit.admit(call, txn, "UPDATE", new, scale_of(obj), dry_run=dry_run)
+    return _wanted(call, new)[0]
 
 
 def scale_of(obj: Object) -> Object:
@@ -211,7 +232,3 @@ def _old(call: Call, txn: Txn) -> Record:
     if old is None:
         raise call.not_found()
     return old
-
-
-async def _written(call: Call, write: Any) -> bytes:
-    return call.outward(await call.core.store.write(write))

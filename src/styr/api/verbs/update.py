@@ -5,7 +5,7 @@ from __future__ import annotations
 from styr.api.call import Call, respond
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
-from styr.api.verbs import change
+from styr.api.verbs import admit, change
 from styr.kinds.errors import BadRequest
 from styr.kinds.transport import Response
 
@@ -29,10 +29,10 @@ async def update(call: Call) -> Response:
         )
     dry_run = call.dry_run
 
-    def write(txn: Txn) -> Record:
+    def replace(txn: Txn) -> Record:
         old = txn.get(call.key)
         if old is None:
             raise call.not_found()
-        return change.revise(call, txn, call.key, old, new, dry_run=dry_run)
+        return change.revise(call, txn, call.key, old, call.fresh(new), dry_run=dry_run)
 
-    return respond(call, call.outward(await call.core.store.write(write)))
+    return respond(call, call.outward(await admit.write(call, replace)))
