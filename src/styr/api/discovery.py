@@ -49,11 +49,14 @@ class Served:
 
 
 VIRTUAL: tuple[Served, ...] = tuple(
-    Served(Resource(group, "v1", kind, plural, namespaced=False, status=False), ("create",))
+    Served(Resource(group, "v1", kind, plural, kind.startswith("Local"), status=False), ("create",))
     for group, kind, plural in (
         ("authorization.k8s.io", "SelfSubjectAccessReview", "selfsubjectaccessreviews"),
         ("authorization.k8s.io", "SelfSubjectRulesReview", "selfsubjectrulesreviews"),
+        ("authorization.k8s.io", "SubjectAccessReview", "subjectaccessreviews"),
+        ("authorization.k8s.io", "LocalSubjectAccessReview", "localsubjectaccessreviews"),
         ("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews"),
+        ("authentication.k8s.io", "TokenReview", "tokenreviews"),
     )
 )
 """Answered by `reviews`, stored nowhere. The server adds them to what it serves."""

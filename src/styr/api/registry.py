@@ -40,6 +40,7 @@ _SUBRESOURCES = {
     "scale": SCALE,
     "binding": Subresource("binding", ("create",), kind="Binding", version="v1"),
     "finalize": Subresource("finalize", ("update",)),
+    "token": Subresource("token", ("create",), "TokenRequest", "authentication.k8s.io", "v1"),
 }
 
 

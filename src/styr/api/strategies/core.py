@@ -10,12 +10,14 @@ from typing import Any
 
 from styr.api.strategies.base import Strategy, immutable, invalid, required
 from styr.api.strategies.shapes import BAG, FLAG, TEXT, default, fields, many, root, struct, table
+from styr.kinds import meta
 from styr.kinds.errors import Cause
 from styr.kinds.resources import Object
 
 MAX_DATA = 1 << 20
 """Bytes of data in one ConfigMap or Secret, as in Kubernetes."""
 
+_ACCOUNT_NAME = "kubernetes.io/service-account.name"
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -120,7 +122,10 @@ class SecretStrategy(Strategy):
             obj["data"] = obj.get("data", {}) | coded
 
     def validate(self, obj: Object) -> list[Cause]:
-        return list(_data_faults(obj, ("data",), ("data",)))
+        faults = list(_data_faults(obj, ("data",), ("data",)))
+        if obj["type"] == "kubernetes.io/service-account-token" and not meta.annotations(obj).get(_ACCOUNT_NAME):
+            faults.append(required(f"metadata.annotations[{_ACCOUNT_NAME}]"))
+        return faults
 
     def validate_update(self, new: Object, old: Object) -> list[Cause]:
         faults = _sealed(new, old, ("data",))
@@ -129,6 +134,7 @@ class SecretStrategy(Strategy):
 
 class ServiceAccountStrategy(Strategy):
     shape = root(secrets=many(BAG), imagePullSecrets=many(BAG), automountServiceAccountToken=FLAG)
+    subresources = frozenset({"token"})
 
 
 def _data_faults(obj: Object, groups: tuple[str, ...], coded: tuple[str, ...]) -> Iterator[Cause]:
