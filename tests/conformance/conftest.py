@@ -92,8 +92,7 @@ async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
     api = ApiServer(store, clock=clock, random=random.Random(1), logs=fake_logs)
     await api.start()
     made = pki.ensure(tmp_path / "pki", clock)
-    authenticate = Authenticator({"root-token": ADMIN, "ann-token": ANN}, api.tokens)
-    api.tokens.static = authenticate.known
+    authenticate = Authenticator({"root-token": ADMIN, "ann-token": ANN})
     server = await serve(api, tls=made.context(), authenticate=authenticate)
     url = f"https://127.0.0.1:{server.port}"
     pki.kubeconfig(tmp_path / "kubeconfig", server=url, ca=made.ca, token="root-token")

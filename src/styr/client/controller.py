@@ -76,8 +76,6 @@ class Watch:
 
     resource: Resource
     keys: Callable[[Object, Context], Iterable[Key]]
-    fields: str = ""
-    """A field selector: only what matches is kept and wakes the reconciler, which then reads it through the client."""
 
 
 def nothing(_obj: Object, _context: Context) -> Iterable[Key]:
@@ -101,8 +99,7 @@ class Controller:
     @property
     def reads(self) -> tuple[Resource, ...]:
         """Every kind it needs in the cache, each once."""
-        whole = (watch.resource for watch in self.watches if not watch.fields)
-        return tuple(dict.fromkeys((self.resource, *self.owns, *whole)))
+        return tuple(dict.fromkeys((self.resource, *self.owns, *(watch.resource for watch in self.watches))))
 
 
 @dataclass
@@ -139,8 +136,7 @@ class Manager:
         for resource in controller.owns:
             self._informers.ensure(resource).subscribe(_each(running.queue, _owner_keys(controller.resource)))
         for watch in controller.watches:
-            informer = self._informers.ensure(watch.resource, pin=True, fields=watch.fields)
-            informer.subscribe(_each(running.queue, _watch_keys(watch, context)))
+            self._informers.ensure(watch.resource).subscribe(_each(running.queue, _watch_keys(watch, context)))
 
     def context(self, name: str, *reads: Resource) -> Context:
         """A context for code that is no controller (a status page, a ticker) over the same cache. Before `run`."""
