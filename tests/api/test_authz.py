@@ -134,9 +134,9 @@ def test_misshapen_objects_grant_nothing(odd: dict[str, Any]) -> None:
     assert not can(rbac, ANN, "get", "pods")
 
 
-def ask(rbac: Rbac, user: User, kind: str, body: bytes, media: str = "application/json") -> dict[str, Any]:
+async def ask(rbac: Rbac, user: User, kind: str, body: bytes, media: str = "application/json") -> dict[str, Any]:
     request = Request("POST", "/", headers={"content-type": media}, body=body, user=user)
-    answer = reviews.review(rbac, request, kind).body
+    answer = (await reviews.review(rbac, None, request, kind, "", 0.0)).body
     assert isinstance(answer, bytes)
     return dict(json.loads(answer))
 
@@ -145,31 +145,32 @@ def field(number: int, value: bytes) -> bytes:
     return bytes([number << 3 | 2, len(value)]) + value
 
 
-def test_self_reviews_in_json_and_protobuf() -> None:
+async def test_self_reviews_in_json_and_protobuf() -> None:
     rbac = Rbac([*bootstrap.objects(), binding("v", role("view"), "User:ann", namespace="team")])
     for namespace, allowed in (("team", True), ("other", False)):
         body = json.dumps(
             {"spec": {"resourceAttributes": {"verb": "list", "resource": "pods", "namespace": namespace}}}
         )
-        assert ask(rbac, ANN, "SelfSubjectAccessReview", body.encode())["status"]["allowed"] is allowed
+        assert (await ask(rbac, ANN, "SelfSubjectAccessReview", body.encode()))["status"]["allowed"] is allowed
         attributes = field(1, namespace.encode()) + field(2, b"list") + field(5, b"pods")
         kind = field(1, b"authorization.k8s.io/v1") + field(2, b"SelfSubjectAccessReview")
         raw = b"k8s\0" + field(1, kind) + field(2, field(2, field(1, attributes)))
-        found = ask(rbac, ANN, "SelfSubjectAccessReview", raw, "application/vnd.kubernetes.protobuf")
+        found = await ask(rbac, ANN, "SelfSubjectAccessReview", raw, "application/vnd.kubernetes.protobuf")
         assert found["status"]["allowed"] is allowed
-    assert ask(rbac, ANN, "SelfSubjectReview", b"{}")["status"]["userInfo"]["username"] == "ann"
-    rules = ask(rbac, ANN, "SelfSubjectRulesReview", b'{"spec":{"namespace":"team"}}')["status"]["resourceRules"]
+    assert (await ask(rbac, ANN, "SelfSubjectReview", b"{}"))["status"]["userInfo"]["username"] == "ann"
+    found = await ask(rbac, ANN, "SelfSubjectRulesReview", b'{"spec":{"namespace":"team"}}')
+    rules = found["status"]["resourceRules"]
     assert any("pods" in entry["resources"] for entry in rules)
 
 
 @pytest.mark.parametrize("size", range(12))
-def test_damaged_protobuf_is_refused_in_words(size: int) -> None:
+async def test_damaged_protobuf_is_refused_in_words(size: int) -> None:
     raw = b"k8s\0" + field(1, field(2, b"SelfSubjectReview")) + field(2, b"\x0a\x05abc")
     with pytest.raises((BadRequest, UnsupportedMedia)):
-        ask(Rbac(), ANN, "SelfSubjectReview", raw[:size], "application/vnd.kubernetes.protobuf")
+        await ask(Rbac(), ANN, "SelfSubjectReview", raw[:size], "application/vnd.kubernetes.protobuf")
 
 
-def test_a_review_must_ask_one_thing() -> None:
+async def test_a_review_must_ask_one_thing() -> None:
     for body in (b"{}", b'{"spec":3}', b"[", b'{"spec":{"resourceAttributes":{},"nonResourceAttributes":{}}}'):
         with pytest.raises(ApiError):
-            ask(Rbac(), ANN, "SelfSubjectAccessReview", body)
+            await ask(Rbac(), ANN, "SelfSubjectAccessReview", body)

@@ -122,6 +122,8 @@ async def test_reviews(api: Api) -> None:
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     assert (await api("POST", path, ask))["status"]["allowed"] is True
     assert (await Api(api.server, ANN)("POST", path, ask))["status"]["allowed"] is False
+    table = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    assert (await api("POST", path, ask, accept=table, want=406))["reason"] == "NotAcceptable"
 
 
 async def test_logs_come_from_the_node() -> None:

@@ -365,7 +365,7 @@ async def test_a_snapshot_too_old_is_told() -> None:
             await api("PUT", f"{MAPS}/m{number}", config(f"m{number}", {"k": "v"}))
         gone = await api("GET", f"{MAPS}?continue={first['metadata']['continue']}", want=410)
         assert gone["reason"] == "Expired"
-        rest = await api("GET", f"{MAPS}?continue={gone['details']['continue']}")
+        rest = await api("GET", f"{MAPS}?continue={gone['metadata']['continue']}")
         assert [item["metadata"]["name"] for item in rest["items"]] == ["m2", "m3", "m4", "m5"]
 
 

@@ -31,6 +31,15 @@ async def test_without_a_version_it_begins_with_what_is_there(api: Api) -> None:
             assert told([await anext(stream)]) == [("MODIFIED", "a")]
 
 
+async def test_it_begins_when_it_is_answered_not_when_it_is_read(api: Api) -> None:
+    async with api.watching(f"{MAPS}?watch=true") as stream:
+        await api("POST", MAPS, config("a"))
+        await api("PUT", f"{MAPS}/a", config("a", {"k": "v"}))
+        await api("DELETE", f"{MAPS}/a")
+        found = [event async for event in take(stream, 3)]
+    assert told(found) == [("ADDED", "a"), ("MODIFIED", "a"), ("DELETED", "a")]
+
+
 async def test_from_a_version_it_tells_every_change_once(api: Api) -> None:
     start = (await api("GET", MAPS))["metadata"]["resourceVersion"]
     await api("POST", MAPS, config("a"))

@@ -20,6 +20,7 @@ MASTERS = "system:masters"
 PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/version"})
 """Answered without a credential."""
 GROUP = ROLE.group
+_ACCOUNT = "system:serviceaccount:"
 
 
 class Attributes(NamedTuple):
@@ -110,6 +111,7 @@ def _path_matches(pattern: str, path: str) -> bool:
 
 
 class _Binding(NamedTuple):
+    name: str
     namespace: str
     """"" for a ClusterRoleBinding."""
     users: frozenset[str]
@@ -119,6 +121,18 @@ class _Binding(NamedTuple):
 
     def binds(self, user: User) -> bool:
         return user.name in self.users or not self.groups.isdisjoint(user.groups)
+
+    def describe(self, user: User) -> str:
+        """As Kubernetes says why something is allowed."""
+        if user.name not in self.users:
+            whom = f'Group "{next(group for group in user.groups if group in self.groups)}"'
+        elif user.name.startswith(_ACCOUNT):
+            namespace, _, name = user.name.removeprefix(_ACCOUNT).partition(":")
+            whom = f'ServiceAccount "{name}/{namespace}"'
+        else:
+            whom = f'User "{user.name}"'
+        kind = f'RoleBinding "{self.name}/{self.namespace}"' if self.namespace else f'ClusterRoleBinding "{self.name}"'
+        return f'{kind} of {self.role_kind} "{self.role_name}" to {whom}'
 
 
 class Rbac:
@@ -152,10 +166,32 @@ class Rbac:
 
     def rules(self, user: User, namespace: str) -> Iterator[Rule]:
         """Every rule that holds for the user there ("": cluster-wide rules only). May repeat."""
+        for binding in self._bound(user, namespace):
+            yield from self._held(binding)
+
+    def _bound(self, user: User, namespace: str) -> Iterator[_Binding]:
         for binding in self._bindings.values():
             if binding.namespace in ("", namespace) and binding.binds(user):
-                where = binding.namespace if binding.role_kind == ROLE.kind else ""
-                yield from self._roles.get((where, binding.role_name), ())
+                yield binding
+
+    def _held(self, binding: _Binding) -> tuple[Rule, ...]:
+        where = binding.namespace if binding.role_kind == ROLE.kind else ""
+        return self._roles.get((where, binding.role_name), ())
+
+    def explain(self, user: User, asked: Attributes) -> tuple[bool, str]:
+        """May the user, and by which binding (or through which role that is not there may he not)."""
+        if self.is_master(user):
+            return True, ""
+        missing = []
+        for binding in self._bound(user, asked.namespace):
+            if any(rule.allows(asked) for rule in self._held(binding)):
+                return True, f"RBAC: allowed by {binding.describe(user)}"
+            where = binding.namespace if binding.role_kind == ROLE.kind else ""
+            if (where, binding.role_name) not in self._roles:
+                missing.append(f'{binding.role_kind.lower()}.{GROUP} "{binding.role_name}" not found')
+        if not missing:
+            return False, ""
+        return False, f"RBAC: {missing[0] if len(missing) == 1 else '[' + ', '.join(missing) + ']'}"
 
     def allows(self, user: User, asked: Attributes) -> bool:
         if self.is_master(user):
@@ -256,11 +292,16 @@ def _read_binding(obj: Object) -> _Binding:
         elif kind == "Group":
             groups.add(name)
         elif kind == "ServiceAccount":
-            users.add(f"system:serviceaccount:{subject.get('namespace', '')}:{name}")
+            users.add(f"{_ACCOUNT}{subject.get('namespace', '')}:{name}")
     found = obj.get("roleRef")
     role = found if isinstance(found, dict) else {}
     return _Binding(
-        meta.namespace(obj), frozenset(users), frozenset(groups), str(role.get("kind", "")), str(role.get("name", ""))
+        meta.name(obj),
+        meta.namespace(obj),
+        frozenset(users),
+        frozenset(groups),
+        str(role.get("kind", "")),
+        str(role.get("name", "")),
     )
 
 

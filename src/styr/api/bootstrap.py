@@ -78,6 +78,12 @@ def _admin() -> list[Object]:
 
 _PUBLIC = ["/healthz", "/livez", "/readyz", "/version", "/version/"]
 _MONITORING = ["/healthz", "/livez", "/readyz", "/metrics", "/metrics/*"]
+_ISSUER = [
+    "/.well-known/openid-configuration",
+    "/.well-known/openid-configuration/",
+    "/openid/v1/jwks",
+    "/openid/v1/jwks/",
+]
 _DISCOVERY = [*_PUBLIC, "/", "/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*"]
 
 
@@ -103,7 +109,9 @@ def objects() -> list[Object]:
                 _rule("authentication.k8s.io", ["selfsubjectreviews"], ["create"]),
             ],
         ),
+        _role("system:service-account-issuer-discovery", [{"nonResourceURLs": list(_ISSUER), "verbs": ["get"]}]),
         _binding("cluster-admin", "system:masters"),
+        _binding("system:service-account-issuer-discovery", "system:serviceaccounts"),
         _binding("system:discovery", "system:authenticated"),
         _binding("system:public-info-viewer", "system:authenticated", "system:unauthenticated"),
         _binding("system:monitoring", "system:monitoring"),

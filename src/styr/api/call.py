@@ -14,6 +14,7 @@ import msgspec
 from styr.api import metadata
 from styr.api.admission.attributes import Attributes, Operation
 from styr.api.admission.chain import Chain
+from styr.api.authn.accounts import ServiceAccounts
 from styr.api.metrics import ApiMetrics
 from styr.api.registry import Registry, ServedResource
 from styr.api.store.commit import Store
@@ -46,6 +47,7 @@ class Core:
     """For what a request turns out to do beside what its path says: user, verb, group, resource, subresource, namespace,
     name, path. Raises Forbidden."""
     chain: Chain = field(default_factory=Chain)
+    accounts: ServiceAccounts | None = None
 
     def now(self) -> str:
         return rfc3339(self.clock.time())

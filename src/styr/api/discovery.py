@@ -12,14 +12,26 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from styr.api.builtin.tables import VERBS, Subresource
 from styr.api.table import media_ranges
 from styr.kinds.resources import Object, Resource
 from styr.kinds.transport import Response
 from styr.version import KUBERNETES_VERSION, __version__
 
+VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+"""What every stored resource can do."""
 _AGGREGATED = {"g": "apidiscovery.k8s.io", "v": "v2", "as": "APIGroupDiscoveryList"}
 _AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+
+@dataclass(frozen=True, slots=True)
+class Subresource:
+    """`name` as in the path (`status`, `log`); `kind` is what it returns, "" for the kind of its parent."""
+
+    name: str
+    verbs: tuple[str, ...] = ("get", "patch", "update")
+    kind: str = ""
+    group: str = ""
+    version: str = ""
 
 
 STATUS = Subresource("status")
@@ -37,11 +49,14 @@ class Served:
 
 
 VIRTUAL: tuple[Served, ...] = tuple(
-    Served(Resource(group, "v1", kind, plural, namespaced=False, status=False), ("create",))
+    Served(Resource(group, "v1", kind, plural, kind.startswith("Local"), status=False), ("create",))
     for group, kind, plural in (
         ("authorization.k8s.io", "SelfSubjectAccessReview", "selfsubjectaccessreviews"),
         ("authorization.k8s.io", "SelfSubjectRulesReview", "selfsubjectrulesreviews"),
+        ("authorization.k8s.io", "SubjectAccessReview", "subjectaccessreviews"),
+        ("authorization.k8s.io", "LocalSubjectAccessReview", "localsubjectaccessreviews"),
         ("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews"),
+        ("authentication.k8s.io", "TokenReview", "tokenreviews"),
     )
 )
 """Answered by `reviews`, stored nowhere. The server adds them to what it serves."""

@@ -57,6 +57,11 @@ class Pki:
     def key(self) -> Path:
         return self.folder / "server.key"
 
+    @property
+    def tokens(self) -> Path:
+        """The folder of the keys that sign ServiceAccount tokens (`authn.keys`)."""
+        return self.folder / "service-account"
+
     def context(self) -> ssl.SSLContext:
         """For the listening side: TLS 1.2 and up, client certificates of our CA accepted, not demanded. Raises
         `PkiError`."""

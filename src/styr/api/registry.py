@@ -10,13 +10,11 @@ from typing import Any
 
 from styr.api.apply import types
 from styr.api.apply.types import Type
-from styr.api.builtin import tables
-from styr.api.builtin.tables import VERBS, Kind, Subresource
-from styr.api.discovery import STATUS, VIRTUAL, Served
+from styr.api.discovery import LOG, SCALE, STATUS, VERBS, VIRTUAL, Served, Subresource
 from styr.api.schema import Schema, compile_schema
 from styr.api.store.commit import Store
 from styr.api.store.records import Change
-from styr.api.strategies.base import BuiltinStrategy, Strategy, TypedStrategy
+from styr.api.strategies.base import Strategy
 from styr.api.strategies.core import (
     ConfigMapStrategy,
     EventStrategy,
@@ -37,25 +35,29 @@ from styr.kit.log import Log
 
 log = Log("styr.api.registry")
 
-IMPLEMENTED = frozenset({"status", "scale", "log", "binding", "finalize"})
-"""Subresources that the server has verbs for."""
+_SUBRESOURCES = {
+    "log": LOG,
+    "scale": SCALE,
+    "binding": Subresource("binding", ("create",), kind="Binding", version="v1"),
+    "finalize": Subresource("finalize", ("update",)),
+    "token": Subresource("token", ("create",), "TokenRequest", "authentication.k8s.io", "v1"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ServedResource:
     """One resource in one version. `storage` is the version its objects are stored in; `columns` and `openapi` are a
-    CRD version's own."""
+    CRD version's own. `getters` read the selectable fields."""
 
     resource: Resource
-    load: Callable[[], Strategy]
-    """Makes the strategy, at its first use: few servers see objects of every kind."""
+    strategy: Strategy
     storage: str
     custom: bool = False
     list_kind: str = ""
     columns: tuple[Mapping[str, Any], ...] | None = None
     openapi: Mapping[str, Any] | None = None
-    verbs: tuple[str, ...] = VERBS
-    subresources: dict[str, Subresource] = field(default_factory=dict)
+    getters: dict[str, Callable[[Mapping[str, Any]], str]] = field(default_factory=dict)
+    subresources: frozenset[str] = frozenset()
     type: Callable[[], Type] = Type
     """Which fields have owners of their own; worked out at the first write."""
 
@@ -63,15 +65,6 @@ class ServedResource:
     def key(self) -> str:
         """The store's name of the resource."""
         return self.resource.group_resource
-
-    @property
-    def strategy(self) -> Strategy:
-        return self.load()
-
-    @property
-    def getters(self) -> dict[str, Callable[[Mapping[str, Any]], str]]:
-        """They read the selectable fields."""
-        return self.load().getters
 
     @property
     def schema(self) -> Schema | None:
@@ -88,12 +81,12 @@ class ServedResource:
 
     def served(self) -> Served:
         """As discovery tells it."""
-        return Served(self.resource, self.verbs, tuple(self.subresources.values()))
+        subs = [STATUS] if self.resource.status else []
+        subs += [_SUBRESOURCES[name] for name in sorted(self.subresources) if name in _SUBRESOURCES]
+        return Served(self.resource, VERBS, tuple(subs))
 
 
-_NOT_YET = ("autoscaling/v1", "events.k8s.io/v1")
-"""Other forms of kinds that are served."""
-_STRATEGIES: dict[Resource, type[BuiltinStrategy]] = {
+_STRATEGIES: dict[Resource, type[Strategy]] = {
     resources.POD: PodStrategy,
     resources.SERVICE: ServiceStrategy,
     resources.NAMESPACE: NamespaceStrategy,
@@ -118,11 +111,7 @@ class Registry:
     """`find` is called on every request; everything else when a CRD changes."""
 
     def __init__(self) -> None:
-        self._builtin = {
-            (kind.resource.group, kind.resource.version, kind.resource.plural): _builtin(kind)
-            for kind in tables.kinds()
-            if not kind.answered and kind.resource.api_version not in _NOT_YET
-        }
+        self._builtin = {(r.group, r.version, r.plural): _builtin(r) for r in resources.BUILTIN}
         self._custom: dict[str, list[ServedResource]] = {}
         self._all: dict[tuple[str, str, str], ServedResource] = {}
         self._served: tuple[Served, ...] = ()
@@ -170,17 +159,16 @@ class Registry:
         self._served = (*(served.served() for served in self._all.values()), *VIRTUAL)
 
 
-def _builtin(kind: Kind) -> ServedResource:
-    resource = kind.resource
-    load = cache(lambda: _STRATEGIES.get(resource, TypedStrategy)(kind))
+def _builtin(resource: Resource) -> ServedResource:
+    strategy = _STRATEGIES[resource]()
     return ServedResource(
         resource,
-        load,
+        strategy,
         resource.version,
         list_kind=f"{resource.kind}List",
-        verbs=kind.verbs,
-        subresources={name: sub for name, sub in kind.subresources.items() if name in IMPLEMENTED},
-        type=cache(lambda: types.builtin(resource.api_version, resource.kind) or types.custom(load().shape or {})),
+        getters=strategy.getters(),
+        subresources=strategy.subresources,
+        type=cache(lambda: types.builtin(resource.api_version, resource.kind) or types.custom(strategy.shape or {})),
     )
 
 
@@ -215,12 +203,12 @@ def _version(crd: Object, version: dict[str, Any], storage: str) -> ServedResour
     strategy = CustomStrategy(compile_schema(schema), selectable)
     return ServedResource(
         resource,
-        lambda: strategy,
+        strategy,
         storage,
         custom=True,
         list_kind=names["listKind"],
         columns=tuple(version.get("additionalPrinterColumns", ())),
         openapi=schema,
-        subresources={"status": STATUS} if resource.status else {},
+        getters=strategy.getters(),
         type=cache(lambda: types.custom(schema)),
     )

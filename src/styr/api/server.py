@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from styr.api import bootstrap, discovery, reviews
 from styr.api.admission.chain import Chain, Plugin
 from styr.api.admission.plugins import admission_plugins
+from styr.api.authn import discovery as issuer
+from styr.api.authn.accounts import ServiceAccounts
+from styr.api.authn.keys import SigningKeys
+from styr.api.authn.tokens import Tokens
 from styr.api.authz import Authorizer, Rbac
 from styr.api.call import Call, Core, warn
 from styr.api.metrics import ApiMetrics
@@ -21,9 +25,18 @@ from styr.api.registry import Registry, ServedResource
 from styr.api.routes import Route, parse, verb_of
 from styr.api.store.commit import Store, Txn
 from styr.api.store.records import Change
-from styr.api.table import negotiate
+from styr.api.table import Form, negotiate
 from styr.api.verbs import create, delete, get, list, patch, subresources, update, watch
-from styr.kinds.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound, Unavailable
+from styr.api.verbs.token import create_token
+from styr.kinds.errors import (
+    ApiError,
+    BadRequest,
+    InternalError,
+    MethodNotAllowed,
+    NotAcceptable,
+    NotFound,
+    Unavailable,
+)
 from styr.kinds.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, CRD, NAMESPACE, ROLE, ROLE_BINDING, Object
 from styr.kinds.seams import PodLogs
 from styr.kinds.transport import ANONYMOUS, Handler, Request, Response, User
@@ -52,6 +65,7 @@ _VERBS = {
     ("patch", "status"): patch.patch,
     ("update", "finalize"): subresources.finalize,
     ("create", "binding"): subresources.bind,
+    ("create", "token"): create_token,
     ("get", "log"): subresources.logs,
     ("get", "scale"): subresources.scale,
     ("update", "scale"): subresources.scale,
@@ -69,7 +83,8 @@ class _Seen:
 
 class ApiServer:
     """`authorizer=None` is RBAC by the objects in the store; without `metrics` they are counted for nobody; `plugins` of
-    admission come after Styr's own. Call `start` before the first request."""
+    admission come after Styr's own; `keys` sign ServiceAccount tokens (None: one that is gone with the process). Call `start`
+    before the first request."""
 
     def __init__(
         self,
@@ -81,6 +96,7 @@ class ApiServer:
         authorizer: Authorizer | None = None,
         metrics: ApiMetrics | None = None,
         plugins: Iterable[Plugin] = (),
+        keys: SigningKeys | None = None,
     ) -> None:
         self.metrics = metrics or ApiMetrics(store)
         self.registry = Registry()
@@ -90,7 +106,11 @@ class ApiServer:
         guard = None if authorizer else self.rbac.check_escalation
         self._clock = clock
         self.chain = Chain([*admission_plugins(), *plugins])
-        self._core = Core(store, self.registry, clock, random, logs, self.metrics, guard, self._authorize, self.chain)
+        self.accounts = ServiceAccounts(store, keys or SigningKeys(None, clock), clock, random)
+        self.tokens = Tokens(self.accounts, audiences=self.accounts.audiences)
+        self._core = Core(
+            store, self.registry, clock, random, logs, self.metrics, guard, self._authorize, self.chain, self.accounts
+        )
         self._mounts: dict[str, Handler] = {}
         self._openapi: OpenApi | None = None
         self._ready = False
@@ -145,21 +165,24 @@ class ApiServer:
         if virtual is not None:
             if request.method != "POST":
                 raise _not_allowed(request.method)
-            return reviews.review(self.rbac, request, virtual)
+            if bool(route.namespace) != virtual.startswith("Local"):
+                raise _nothing_there()
+            if negotiate(request.headers.get("accept", "")) is not Form.OBJECT:
+                raise NotAcceptable("only the following media types are accepted: application/json")
+            now = self._clock.time()
+            return await reviews.review(self.rbac, self.tokens, request, virtual, route.namespace, now)
         if served is None:
             raise _nothing_there()
         return await self._perform(served, route, verb, request)
 
     async def _perform(self, served: ServedResource, route: Route, verb: str, request: Request) -> Response:
         sub = route.subresource
-        if sub and sub not in served.subresources:
+        if sub and sub not in served.subresources and not (sub == "status" and served.resource.status):
             raise _nothing_there()
-        if not sub and verb not in served.verbs:
-            raise _not_allowed(request.method)
         function = _VERBS.get((verb, sub))
         if function is None:
             raise _not_allowed(request.method)
-        call = Call(self._core, served, request, route.namespace, route.name, sub)
+        call = Call(self._core, served, request, route.namespace, route.name, sub, annotations=request.annotations)
         if verb in ("get", "list", "watch") and sub in ("", "status"):
             call.form = negotiate(request.headers.get("accept", ""))
         if verb == "watch" and route.name:
@@ -194,6 +217,8 @@ class ApiServer:
             found = self._documents().respond(path, accept, request.headers.get("if-none-match", ""))
         elif discovery.is_discovery(path):
             found = discovery.discover(path, accept, self.registry.discovery())
+        elif issuer.is_ours(path):
+            found = issuer.respond(path, self.accounts.keys, request.headers.get("host", ""))
         if found is None:
             raise _nothing_there()
         return found

@@ -76,6 +76,8 @@ class Watch:
 
     resource: Resource
     keys: Callable[[Object, Context], Iterable[Key]]
+    fields: str = ""
+    """A field selector: only what matches is kept and wakes the reconciler, which then reads it through the client."""
 
 
 def nothing(_obj: Object, _context: Context) -> Iterable[Key]:
@@ -99,7 +101,8 @@ class Controller:
     @property
     def reads(self) -> tuple[Resource, ...]:
         """Every kind it needs in the cache, each once."""
-        return tuple(dict.fromkeys((self.resource, *self.owns, *(watch.resource for watch in self.watches))))
+        whole = (watch.resource for watch in self.watches if not watch.fields)
+        return tuple(dict.fromkeys((self.resource, *self.owns, *whole)))
 
 
 @dataclass
@@ -136,7 +139,8 @@ class Manager:
         for resource in controller.owns:
             self._informers.ensure(resource).subscribe(_each(running.queue, _owner_keys(controller.resource)))
         for watch in controller.watches:
-            self._informers.ensure(watch.resource).subscribe(_each(running.queue, _watch_keys(watch, context)))
+            informer = self._informers.ensure(watch.resource, pin=True, fields=watch.fields)
+            informer.subscribe(_each(running.queue, _watch_keys(watch, context)))
 
     def context(self, name: str, *reads: Resource) -> Context:
         """A context for code that is no controller (a status page, a ticker) over the same cache. Before `run`."""

@@ -33,8 +33,13 @@ WATCH_SECONDS = 240.0
 
 
 class Informer:
-    def __init__(self, client: Client, resource: Resource, random: Random, *, page: int = 500) -> None:
+    """`fields` is a field selector: then it holds only what matches."""
+
+    def __init__(
+        self, client: Client, resource: Resource, random: Random, *, page: int = 500, fields: str = ""
+    ) -> None:
         self.resource = resource
+        self.fields = fields
         self.synced = asyncio.Event()
         self._client = client
         self._random = random
@@ -97,7 +102,7 @@ class Informer:
     async def sure(self) -> None:
         """Returns at once, or after a list if a write's answer was lost since the last one. Raises ApiError."""
         while doubts := self._doubts:
-            self._replace(await self._client.list(self.resource, limit=self._page))
+            self._replace(await self._client.list(self.resource, fields=self.fields, limit=self._page))
             self._doubts -= doubts
 
     # keeping up
@@ -108,7 +113,7 @@ class Informer:
             started = asyncio.get_running_loop().time()
             try:
                 if not self._version:
-                    self._replace(await self._client.list(self.resource, limit=self._page))
+                    self._replace(await self._client.list(self.resource, fields=self.fields, limit=self._page))
                     self.synced.set()
                 await self._follow()
                 problem: Exception | None = None
@@ -130,7 +135,8 @@ class Informer:
     async def _follow(self) -> None:
         """One watch from where we stand to its end."""
         seconds = WATCH_SECONDS * (1 + self._random.random() / 4)
-        events = self._client.watch(self.resource, resource_version=self._version, timeout=seconds)
+        version = self._version
+        events = self._client.watch(self.resource, fields=self.fields, resource_version=version, timeout=seconds)
         async with aclosing(events) as stream:
             async for event in stream:
                 if event.type == "DELETED":

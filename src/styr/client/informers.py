@@ -10,11 +10,12 @@ from styr.client.informer import Informer
 from styr.kinds.resources import Resource
 from styr.kit.tasks import Tasks
 
-_Id = tuple[str, str, str]
+_Id = tuple[str, str, str, str]
 
 
 class Informers:
-    """A kind is known by group, version and plural: one found by discovery is the same as a built-in constant."""
+    """A kind is known by group, version and plural: one found by discovery is the same as a built-in constant. A part of a kind
+    (`fields`) has an informer of its own, which `get` does not know."""
 
     def __init__(self, client: Client, random: Random) -> None:
         self._client = client
@@ -29,14 +30,15 @@ class Informers:
     def get(self, resource: Resource) -> Informer | None:
         return self._known.get(_id(resource))
 
-    def ensure(self, resource: Resource, *, pin: bool = False) -> Informer:
+    def ensure(self, resource: Resource, *, pin: bool = False, fields: str = "") -> Informer:
         """The informer of this kind, running if the manager is. A pinned one is never dropped."""
-        informer = self._known.get(_id(resource))
+        informer = self._known.get(_id(resource, fields))
         if informer is None:
-            informer = self._known[_id(resource)] = Informer(self._client, resource, self._random)
+            informer = Informer(self._client, resource, self._random, fields=fields)
+            self._known[_id(resource, fields)] = informer
             self._spawn(informer)
         if pin:
-            self._pinned.add(_id(resource))
+            self._pinned.add(_id(resource, fields))
         return informer
 
     async def drop(self, resource: Resource) -> None:
@@ -56,8 +58,8 @@ class Informers:
             self._tasks.spawn(informer.run(), name=_name(informer.resource))
 
 
-def _id(resource: Resource) -> _Id:
-    return resource.group, resource.version, resource.plural
+def _id(resource: Resource, fields: str = "") -> _Id:
+    return resource.group, resource.version, resource.plural, fields
 
 
 def _name(resource: Resource) -> str:

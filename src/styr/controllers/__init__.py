@@ -4,10 +4,27 @@ cluster has its own. Each is a pure `plan` and one `reconcile`; they know the AP
 from __future__ import annotations
 
 from styr.client.controller import Controller
-from styr.controllers import deployment, endpointslice, events, garbage, namespace, replicaset, scheduler
+from styr.controllers import (
+    deployment,
+    endpointslice,
+    events,
+    garbage,
+    namespace,
+    replicaset,
+    root_ca,
+    scheduler,
+    serviceaccount,
+    token_secret,
+)
+from styr.kinds.seams import TokenSigner
 
 
 def controllers() -> list[Controller]:
     """A fresh set for one manager."""
-    modules = (deployment, replicaset, scheduler, endpointslice, namespace, garbage, events)
+    modules = (deployment, replicaset, scheduler, endpointslice, namespace, garbage, events, serviceaccount)
     return [module.controller() for module in modules]
+
+
+def trusted(authority: str, sign: TokenSigner) -> list[Controller]:
+    """Those that need something of the server itself: its CA (PEM), and somebody who signs with its keys."""
+    return [root_ca.controller(authority), token_secret.controller(authority, sign)]

@@ -19,6 +19,17 @@ FINALIZER = "kubernetes"
 _POLL = 0.5
 """Seconds between two looks at a namespace that empties: its contents are of kinds that nobody watches for us."""
 
+_NO_FAILURES = (
+    ("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
+    ("NamespaceDeletionGroupVersionParsingFailure", "ParsedGroupVersions", "All legacy kube types successfully parsed"),
+    (
+        "NamespaceDeletionContentFailure",
+        "ContentDeleted",
+        "All content successfully deleted, may be waiting on finalization",
+    ),
+)
+"""Conditions that clients look for. They never come true here: what fails is tried again until it does not."""
+
 
 async def reconcile(ctx: Context, key: Key) -> Outcome:
     namespace = ctx.get(NAMESPACE, key)
@@ -94,6 +105,8 @@ def status(namespace: Object, left: dict[Resource, list[Object]], now: str) -> d
         reason="SomeFinalizersRemain" if holders else "ContentHasNoFinalizers",
         message=f"Some content in the namespace has finalizers remaining: {names}" if holders else "",
     )
+    for kind, reason, message in _NO_FAILURES:
+        told = conditions.put(told, kind, False, now=now, reason=reason, message=message)
     return {**(namespace.get("status") or {}), "phase": "Terminating", "conditions": told}
 
 

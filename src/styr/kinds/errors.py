@@ -116,8 +116,20 @@ class Conflict(ApiError):
 
 
 class Expired(ApiError):
+    """`continue_token` goes on with a list that can no longer be consistent; it travels in the Status' metadata."""
+
     code = 410
     default_reason = "Expired"
+
+    def __init__(self, message: str, *, continue_token: str = "", **more: Any) -> None:
+        super().__init__(message, **more)
+        self.continue_token = continue_token
+
+    def to_status(self) -> dict[str, Any]:
+        status = super().to_status()
+        if self.continue_token:
+            status["metadata"] = {"continue": self.continue_token}
+        return status
 
 
 class TooLarge(ApiError):

@@ -10,6 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from styr.kinds.resources import Object
+
+
+class TokenSigner(Protocol):
+    """Implemented by `api`, handed to the controller that fills token Secrets: the token of a ServiceAccount for the Secret of
+    that name. `current` says whether a token was signed with the newest key."""
+
+    def __call__(self, account: Object, secret: str, /) -> str: ...
+
+    def current(self, token: str, /) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:

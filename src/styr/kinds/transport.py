@@ -18,6 +18,8 @@ class User:
     name: str
     groups: tuple[str, ...] = ()
     uid: str = ""
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """What else its credential says of it, key and values; a dict would make it unhashable."""
 
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
@@ -34,6 +36,8 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | AsyncIterator[bytes] = b""
     user: User | None = None
+    annotations: dict[str, str] = field(default_factory=dict)
+    """What the audit is to say of it beside what it was."""
 
     def param(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

@@ -17,7 +17,7 @@ from styr.metrics import launch
 from styr.node.agent import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from styr.client.client import Client
     from styr.client.controller import Controller
@@ -37,6 +37,8 @@ class Parts:
     """The handle of the metrics process; None without it."""
     registry: CollectorRegistry
     """What all parts count into."""
+    trusted: Sequence[Controller] = ()
+    """Controllers that the server hands something of its own."""
 
 
 def build(
@@ -49,6 +51,7 @@ def build(
     registry: CollectorRegistry,
     clock: Clock,
     rng: random.Random,
+    trusted: Sequence[Controller] = (),
 ) -> Parts:
     """Wires the capabilities: images go from `delivery` to `node`, traffic from `gateway` to `delivery`, answers to PromQL from
     `metrics` to `delivery`."""
@@ -63,11 +66,12 @@ def build(
         registry=registry,
     )
     gateway = Gateway(client, data_dir=folder.path, port=gateway_port, clock=clock, random=rng, registry=registry)
-    return Parts(source, node, gateway, metrics, registry)
+    return Parts(source, node, gateway, metrics, registry, trusted)
 
 
 def all_controllers(parts: Parts) -> Iterable[Controller]:
     yield from controllers.controllers()
+    yield from parts.trusted
     yield from parts.node.controllers()
     yield from parts.gateway.controllers()
     yield from parts.source.controllers()

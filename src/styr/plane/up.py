@@ -20,7 +20,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from styr import controllers
 from styr.api import pki
+from styr.api.authn.accounts import Legacy
+from styr.api.authn.keys import SigningKeys
 from styr.api.metrics import ApiMetrics
 from styr.api.server import ApiServer
 from styr.api.store.checks import StoreError
@@ -150,7 +153,11 @@ class Plane:
         setup()
         last = self.folder.state()
         api_port = choose_port(self.settings.api_port, last.api_port, 0, "--api-port")
-        server, client = await self._api()
+        try:
+            certificates = pki.ensure(self.folder.path / "pki", self.clock)
+        except pki.PkiError as error:
+            raise StartError(str(error)) from None
+        server, client = await self._api(certificates)
         engine = self._engine(last.metrics_port, api_port)
         parts = build(
             client,
@@ -161,13 +168,14 @@ class Plane:
             registry=self.registry,
             clock=self.clock,
             rng=self.random,
+            trusted=controllers.trusted(certificates.ca.read_text(), Legacy(server.accounts)),
         )
         self._parts = parts
         server.mount("/git", parts.source.handler)
         server.mount("/metrics", Pages(self.registry, parts.gateway.statistics))
         await self._definitions(client, parts)
         await self._run(client, parts)
-        port = await self._listen(server, api_port)
+        port = await self._listen(server, certificates, api_port)
         state = self.folder.write_state(
             api_port=port,
             gateway_port=parts.gateway.port,
@@ -191,7 +199,7 @@ class Plane:
             return last
         return choose_port(asked, last, DEFAULT_GATEWAY_PORT, "--port")
 
-    async def _api(self) -> tuple[ApiServer, Client]:
+    async def _api(self, certificates: pki.Pki) -> tuple[ApiServer, Client]:
         try:
             database = self.folder.path / "store.db"
             store = Store.open(database, self.clock)
@@ -199,7 +207,8 @@ class Plane:
             raise StartError(str(error)) from None
         self._stack.push_async_callback(store.close)
         metrics = ApiMetrics(store, self.registry, database)
-        server = ApiServer(store, clock=self.clock, random=self.random, logs=self._logs, metrics=metrics)
+        keys = SigningKeys(certificates.tokens, self.clock)
+        server = ApiServer(store, clock=self.clock, random=self.random, logs=self._logs, metrics=metrics, keys=keys)
         await server.start()
         return server, Client(InProcessTransport(server, PLANE), user_agent="styr")
 
@@ -267,15 +276,16 @@ class Plane:
             log.error("the metrics process cannot be started", cause=error)
         await engine.supervise()
 
-    async def _listen(self, server: ApiServer, port: int) -> int:
+    async def _listen(self, server: ApiServer, certificates: pki.Pki, port: int) -> int:
         try:
-            certificates = pki.ensure(self.folder.path / "pki", self.clock)
             token = load_or_create_token(self.folder.token)
+            authenticator = Authenticator({token: ADMIN}, server.tokens)
+            server.tokens.static = authenticator.known
             listener = await http.serve(
                 server,
                 port=port,
                 tls=certificates.context(),
-                authenticate=Authenticator({token: ADMIN}),
+                authenticate=authenticator,
             )
         except (pki.PkiError, http.PortTaken) as error:
             raise StartError(str(error)) from None

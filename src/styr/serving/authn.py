@@ -1,4 +1,5 @@
-"""Who asks: bearer token, Basic (the token as password, for git), client certificate, or nobody.
+"""Who asks: bearer token, Basic (the token as password, for git), client certificate, or nobody. Tokens that are not known
+here are shown to whoever was handed in (`api.authn`).
 
 Called by `connection` once per request. Never decides what somebody may do (`authz`). A wrong credential is an error;
 no credential at all is `system:anonymous`.
@@ -10,7 +11,7 @@ import base64
 import binascii
 import hmac
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,39 +22,54 @@ from styr.kit.files import make_private, write_atomic
 ADMIN = User("styr-admin", ("system:masters", "system:authenticated"))
 """Whom the token file of a data folder stands for."""
 AUTHENTICATED = "system:authenticated"
-MAX_TOKEN = 8192
+MAX_TOKEN = 32768
 
 Certificate = Mapping[str, Any]
 """As `ssl.SSLSocket.getpeercert()` gives it; TLS has verified it against our CA."""
+
+Later = Callable[[], Awaitable[User]]
+"""An answer that has to be waited for. Raises `Unauthorized`."""
+Bearer = Callable[[str], "User | Later | None"]
+"""Whom a token stands for; None when it is of a kind that it does not know. Raises `Unauthorized`."""
 
 
 class Authenticator:
     """Knows tokens and the users they stand for."""
 
-    def __init__(self, tokens: Mapping[str, User] | None = None) -> None:
+    def __init__(self, tokens: Mapping[str, User] | None = None, other: Bearer | None = None) -> None:
         self._tokens: list[tuple[bytes, User]] = []
+        self._other = other
         for token, user in (tokens or {}).items():
             self.add(token, user)
 
     def add(self, token: str, user: User) -> None:
         groups = user.groups if AUTHENTICATED in user.groups else (*user.groups, AUTHENTICATED)
-        self._tokens.append((token.encode(), User(user.name, groups, user.uid)))
+        self._tokens.append((token.encode(), User(user.name, groups, user.uid, user.extra)))
 
     def remove(self, token: str) -> None:
         self._tokens = [(known, user) for known, user in self._tokens if known != token.encode()]
 
-    def __call__(self, headers: Mapping[str, str], certificate: Certificate | None = None) -> User:
+    def known(self, token: bytes) -> User | None:
+        """Every token is compared, each in constant time: the answer's delay tells nothing."""
+        found = None
+        for known, user in self._tokens:
+            if hmac.compare_digest(known, token):
+                found = user
+        return found if token else None
+
+    def __call__(self, headers: Mapping[str, str], certificate: Certificate | None = None) -> User | Later:
         """Raises `Unauthorized` for a credential that is not ours."""
         header = headers.get("authorization", "")
         if not header:
             return from_certificate(certificate) if certificate else ANONYMOUS
         token = _token(header)
-        found = None
-        for known, user in self._tokens:
-            # Every token is compared, each in constant time: the answer's delay tells nothing.
-            if hmac.compare_digest(known, token):
-                found = user
-        if found is None or not token:
+        found: User | Later | None = self.known(token)
+        if found is None and token and self._other is not None:
+            try:
+                found = self._other(token.decode())
+            except UnicodeDecodeError:
+                found = None
+        if found is None:
             raise Unauthorized("Unauthorized")
         return found
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,8 +34,8 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 CHALLENGE = 'Basic realm="styr", charset="UTF-8"'
 """git asks its credential helper only when challenged."""
 
-Authenticate = Callable[[Mapping[str, str], Mapping[str, Any] | None], User]
-"""(headers, client certificate as `getpeercert()` has it) -> user; raises `Unauthorized`."""
+Authenticate = Callable[[Mapping[str, str], Mapping[str, Any] | None], User | Callable[[], Awaitable[User]]]
+"""(headers, client certificate as `getpeercert()` has it) -> user, or what to wait for to know; raises `Unauthorized`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class _Exchange:
     """One request being received, and what is known of how to answer it."""
 
     __slots__ = (
-        *("body", "challenge", "chunked", "complete", "expects", "keep_alive"),
+        *("body", "challenge", "chunked", "complete", "expects", "identify", "keep_alive"),
         *("method", "refusal", "request", "size", "stream"),
     )
 
@@ -84,6 +84,7 @@ class _Exchange:
         self.method = method
         self.request = Request(method, "/")
         self.refusal: ApiError | None = None
+        self.identify: Callable[[], Awaitable[User]] | None = None
         self.challenge = False
         self.body: list[bytes] = []
         self.size = 0
@@ -303,7 +304,11 @@ class Connection(asyncio.Protocol):
         exchange.request = Request("GET" if exchange.method == "HEAD" else exchange.method, path, query, headers)
         streaming = any(path == prefix or path.startswith(prefix + "/") for prefix in self._settings.streaming_prefixes)
         exchange.challenge = streaming
-        exchange.request.user = self._settings.authenticate(headers, self._certificate)
+        found = self._settings.authenticate(headers, self._certificate)
+        if isinstance(found, User):
+            exchange.request.user = found
+        else:
+            exchange.identify = found
         if not streaming:
             if int(headers.get("content-length") or 0) > wire.MAX_BODY:
                 raise wire.too_large()
@@ -401,6 +406,8 @@ class Connection(asyncio.Protocol):
         try:
             if exchange.refusal:
                 raise exchange.refusal
+            if exchange.identify is not None:
+                request.user = await exchange.identify()
             if exchange.stream is None:
                 request.body = b"".join(exchange.body)
                 exchange.body.clear()

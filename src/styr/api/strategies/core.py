@@ -8,20 +8,24 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from styr.api.strategies.base import BuiltinStrategy, immutable, invalid, required
+from styr.api.strategies.base import Strategy, immutable, invalid, required
 from styr.api.strategies.shapes import BAG, FLAG, TEXT, default, fields, many, root, struct, table
+from styr.kinds import meta
 from styr.kinds.errors import Cause
 from styr.kinds.resources import Object
 
 MAX_DATA = 1 << 20
 """Bytes of data in one ConfigMap or Secret, as in Kubernetes."""
 
+_ACCOUNT_NAME = "kubernetes.io/service-account.name"
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
-class NamespaceStrategy(BuiltinStrategy):
+class NamespaceStrategy(Strategy):
     shape = root(spec=default(struct(finalizers=many(TEXT)), {}), status=BAG)
+    selectable = ("status.phase",)
+    subresources = frozenset({"finalize"})
 
     def prepare_create(self, obj: Object) -> None:
         obj["status"] = {"phase": "Active"}
@@ -40,7 +44,7 @@ class NamespaceStrategy(BuiltinStrategy):
         return [invalid("metadata.name", f'Invalid value: "{name}": must be a lowercase RFC 1123 label')]
 
 
-class NodeStrategy(BuiltinStrategy):
+class NodeStrategy(Strategy):
     shape = root(
         spec=default(
             struct(
@@ -55,9 +59,10 @@ class NodeStrategy(BuiltinStrategy):
         ),
         status=BAG,
     )
+    selectable = ("spec.unschedulable",)
 
 
-class EventStrategy(BuiltinStrategy):
+class EventStrategy(Strategy):
     shape = root(
         involvedObject=BAG,
         reason=TEXT,
@@ -68,6 +73,19 @@ class EventStrategy(BuiltinStrategy):
         firstTimestamp=TEXT,
         lastTimestamp=TEXT,
         **fields("eventTime series related action reportingComponent reportingInstance"),
+    )
+    selectable = (
+        "involvedObject.kind",
+        "involvedObject.namespace",
+        "involvedObject.name",
+        "involvedObject.uid",
+        "involvedObject.apiVersion",
+        "involvedObject.resourceVersion",
+        "involvedObject.fieldPath",
+        "reason",
+        "reportingComponent",
+        "source",
+        "type",
     )
 
     def validate(self, obj: Object) -> list[Cause]:
@@ -82,7 +100,7 @@ class EventStrategy(BuiltinStrategy):
         return []
 
 
-class ConfigMapStrategy(BuiltinStrategy):
+class ConfigMapStrategy(Strategy):
     shape = root(data=table(TEXT), binaryData=table(TEXT), immutable=FLAG)
 
     def validate(self, obj: Object) -> list[Cause]:
@@ -92,8 +110,9 @@ class ConfigMapStrategy(BuiltinStrategy):
         return _sealed(new, old, ("data", "binaryData"))
 
 
-class SecretStrategy(BuiltinStrategy):
+class SecretStrategy(Strategy):
     shape = root(data=table(TEXT), stringData=table(TEXT), type=default(TEXT, "Opaque"), immutable=FLAG)
+    selectable = ("type",)
 
     def default(self, obj: Object) -> None:
         """`stringData` is write-only: it is folded into `data`."""
@@ -103,15 +122,19 @@ class SecretStrategy(BuiltinStrategy):
             obj["data"] = obj.get("data", {}) | coded
 
     def validate(self, obj: Object) -> list[Cause]:
-        return list(_data_faults(obj, ("data",), ("data",)))
+        faults = list(_data_faults(obj, ("data",), ("data",)))
+        if obj["type"] == "kubernetes.io/service-account-token" and not meta.annotations(obj).get(_ACCOUNT_NAME):
+            faults.append(required(f"metadata.annotations[{_ACCOUNT_NAME}]"))
+        return faults
 
     def validate_update(self, new: Object, old: Object) -> list[Cause]:
         faults = _sealed(new, old, ("data",))
         return [*faults, immutable("type")] if new["type"] != old["type"] else faults
 
 
-class ServiceAccountStrategy(BuiltinStrategy):
+class ServiceAccountStrategy(Strategy):
     shape = root(secrets=many(BAG), imagePullSecrets=many(BAG), automountServiceAccountToken=FLAG)
+    subresources = frozenset({"token"})
 
 
 def _data_faults(obj: Object, groups: tuple[str, ...], coded: tuple[str, ...]) -> Iterator[Cause]:

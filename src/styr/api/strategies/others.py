@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from styr.api.strategies.base import BuiltinStrategy, immutable, invalid, required
+from styr.api.strategies.base import Strategy, immutable, invalid, required
 from styr.api.strategies.shapes import (
     BAG,
     FLAG,
@@ -23,7 +23,7 @@ from styr.kinds.resources import Object
 _RBAC = "rbac.authorization.k8s.io"
 
 
-class EndpointSliceStrategy(BuiltinStrategy):
+class EndpointSliceStrategy(Strategy):
     shape = root(
         addressType=one_of("IPv4", "IPv6", "FQDN"),
         endpoints=many(
@@ -56,7 +56,7 @@ class EndpointSliceStrategy(BuiltinStrategy):
         return [immutable("addressType")] if new["addressType"] != old["addressType"] else []
 
 
-class LeaseStrategy(BuiltinStrategy):
+class LeaseStrategy(Strategy):
     shape = root(
         spec=default(
             struct(
@@ -73,7 +73,7 @@ class LeaseStrategy(BuiltinStrategy):
     )
 
 
-class RoleStrategy(BuiltinStrategy):
+class RoleStrategy(Strategy):
     shape = root(
         rules=many(
             struct(
@@ -90,7 +90,7 @@ class RoleStrategy(BuiltinStrategy):
     name_is_path_segment = True
 
 
-class BindingStrategy(BuiltinStrategy):
+class BindingStrategy(Strategy):
     shape = root(
         subjects=many(
             struct(

@@ -156,7 +156,7 @@ def _snapshot(call: Call, revision: int, after: Place | None) -> Mapping[Place, 
             "without the continue parameter, or use the continue token in this response to retrieve the remainder of the "
             "results. Continuing with the provided token results in an inconsistent list - objects that were created, "
             "modified, or deleted between the time the first chunk was returned and now may show up in the list.",
-            details={"continue": _token(0, after)},
+            continue_token=_token(0, after),
         ) from None
 
 

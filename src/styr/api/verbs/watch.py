@@ -16,7 +16,7 @@ from styr.api.call import Call
 from styr.api.store.records import Change, EventType, Record, restamp
 from styr.api.store.window import Window, WindowPassed
 from styr.api.table import Form, render
-from styr.api.verbs.list import Filter, read_filter, select
+from styr.api.verbs.list import Filter, Place, read_filter, select
 from styr.api.verbs.revisions import parse_version
 from styr.kinds.errors import ApiError, Expired, Invalid
 from styr.kinds.resources import Object
@@ -68,28 +68,28 @@ def read_plan(call: Call) -> Plan:
 async def watch(call: Call) -> Response:
     """Status 200 and a stream of `{"type", "object"}` lines; refused before the stream only for a malformed query."""
     plan = read_plan(call)
-    return Response(200, _stream(call, plan), {"content-type": "application/json"})
+    # What the watch begins with is what is there now, not when its first byte is asked for: changes between are its events.
+    seen = plan.start
+    present: list[tuple[Place, Record]] = []
+    if seen is None:
+        seen = call.core.store.revision
+        present = select(call, call.core.store.state(call.served.key), plan.filter)
+    return Response(200, _stream(call, plan, seen, present), {"content-type": "application/json"})
 
 
-async def _stream(call: Call, plan: Plan) -> AsyncIterator[bytes]:
-    store = call.core.store
-    window = store.window(call.served.key)
+async def _stream(call: Call, plan: Plan, seen: int, present: list[tuple[Place, Record]]) -> AsyncIterator[bytes]:
+    window = call.core.store.window(call.served.key)
     frame = _framer(call)
     metrics = call.core.metrics
     if metrics is not None:
         metrics.watches.inc()
     try:
-        if plan.start is None:
-            seen = store.revision
-            cursor = window.cursor(seen)
-            present = select(call, store.state(call.served.key), plan.filter)
-            for at in range(0, len(present), _CHUNK):
-                yield b"".join(frame("ADDED", record) for _, record in present[at : at + _CHUNK])
-            if plan.initial and plan.bookmarks:
-                yield _bookmark(call, seen, {INITIAL_END: "true"})
-        else:
-            seen = plan.start
-            cursor = window.cursor(seen)
+        cursor = window.cursor(seen)
+        for at in range(0, len(present), _CHUNK):
+            yield b"".join(frame("ADDED", record) for _, record in present[at : at + _CHUNK])
+        present.clear()
+        if plan.start is None and plan.initial and plan.bookmarks:
+            yield _bookmark(call, seen, {INITIAL_END: "true"})
         async for part in _follow(call, plan, window, cursor, seen, frame):
             yield part
     except WindowPassed:

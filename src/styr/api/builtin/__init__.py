@@ -1,1 +1,0 @@
-"""The built-in kinds: which there are (`tables`), what their objects look like (`types`). From generated tables."""
