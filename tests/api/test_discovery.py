@@ -7,11 +7,20 @@ from typing import Any
 
 import pytest
 
+from styr.api.builtin import tables
 from styr.api.discovery import STATUS, VIRTUAL, Served, discover, is_discovery, version_priority
 from styr.api.openapi import Documented, OpenApi
-from styr.kinds.resources import APP, BUILTIN, DEPLOYMENT, POD, Resource
+from styr.kinds.resources import APP, DEPLOYMENT, POD, Resource
 
-SERVED = (*(Served(r, subresources=(STATUS,) if r.status else ()) for r in (*BUILTIN, APP)), *VIRTUAL)
+SERVED = (
+    *(
+        Served(kind.resource, kind.verbs, tuple(kind.subresources.values()))
+        for kind in tables.kinds()
+        if not kind.answered
+    ),
+    Served(APP, subresources=(STATUS,)),
+    *VIRTUAL,
+)
 V2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 V2BETA1 = V2.replace("v=v2", "v=v2beta1")
 
@@ -52,7 +61,7 @@ def test_aggregated_only_in_the_version_that_was_asked() -> None:
     assert [group["metadata"]["name"] for group in core] == [""]
     pods = next(r for r in core[0]["versions"][0]["resources"] if r["resource"] == "pods")
     assert pods["responseKind"] == {"group": "", "version": "v1", "kind": "Pod"}
-    assert pods["subresources"][0]["subresource"] == "status"
+    assert "status" in [sub["subresource"] for sub in pods["subresources"]]
 
 
 def test_versions_are_ordered_as_kubernetes_orders_them() -> None:

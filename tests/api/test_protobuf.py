@@ -236,7 +236,7 @@ def test_the_envelope() -> None:
 
 
 def test_every_message_of_the_table_compiles() -> None:
-    table = shapes._table()
+    table = shapes.table()
     assert sum(map(len, table.values())) > 1000
     for version, messages in table.items():
         for name in messages:

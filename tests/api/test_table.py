@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from styr.api import jsonpath
+from styr.api.builtin import tables
 from styr.api.columns_pods import pod_status
 from styr.api.durations import human_duration
 from styr.api.table import Form, negotiate, render
@@ -85,7 +86,7 @@ def test_a_pod_on_its_way_out() -> None:
     assert pod_status(obj) == "Terminating"
 
 
-@pytest.mark.parametrize("resource", resources.BUILTIN, ids=str)
+@pytest.mark.parametrize("resource", [kind.resource for kind in tables.kinds()], ids=str)
 def test_every_builtin_kind_prints_an_empty_and_a_misshapen_object(resource: resources.Resource) -> None:
     for odd in ({}, {"spec": 3, "status": [1]}, {"spec": {"ports": 7, "containers": "x"}, "subjects": [3], "data": 1}):
         obj = {"metadata": {"name": "x"}, **odd}

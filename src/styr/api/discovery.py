@@ -12,26 +12,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from styr.api.builtin.tables import VERBS, Subresource
 from styr.api.table import media_ranges
 from styr.kinds.resources import Object, Resource
 from styr.kinds.transport import Response
 from styr.version import KUBERNETES_VERSION, __version__
 
-VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
-"""What every stored resource can do."""
 _AGGREGATED = {"g": "apidiscovery.k8s.io", "v": "v2", "as": "APIGroupDiscoveryList"}
 _AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-
-
-@dataclass(frozen=True, slots=True)
-class Subresource:
-    """`name` as in the path (`status`, `log`); `kind` is what it returns, "" for the kind of its parent."""
-
-    name: str
-    verbs: tuple[str, ...] = ("get", "patch", "update")
-    kind: str = ""
-    group: str = ""
-    version: str = ""
 
 
 STATUS = Subresource("status")

@@ -10,11 +10,13 @@ from typing import Any
 
 from styr.api.apply import types
 from styr.api.apply.types import Type
-from styr.api.discovery import LOG, SCALE, STATUS, VERBS, VIRTUAL, Served, Subresource
+from styr.api.builtin import tables
+from styr.api.builtin.tables import VERBS, Kind, Subresource
+from styr.api.discovery import STATUS, VIRTUAL, Served
 from styr.api.schema import Schema, compile_schema
 from styr.api.store.commit import Store
 from styr.api.store.records import Change
-from styr.api.strategies.base import Strategy
+from styr.api.strategies.base import BuiltinStrategy, Strategy, TypedStrategy
 from styr.api.strategies.core import (
     ConfigMapStrategy,
     EventStrategy,
@@ -35,29 +37,25 @@ from styr.kit.log import Log
 
 log = Log("styr.api.registry")
 
-_SUBRESOURCES = {
-    "log": LOG,
-    "scale": SCALE,
-    "binding": Subresource("binding", ("create",), kind="Binding", version="v1"),
-    "finalize": Subresource("finalize", ("update",)),
-    "token": Subresource("token", ("create",), "TokenRequest", "authentication.k8s.io", "v1"),
-}
+IMPLEMENTED = frozenset({"status", "scale", "log", "binding", "finalize", "token"})
+"""Subresources that the server has verbs for."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedResource:
     """One resource in one version. `storage` is the version its objects are stored in; `columns` and `openapi` are a
-    CRD version's own. `getters` read the selectable fields."""
+    CRD version's own."""
 
     resource: Resource
-    strategy: Strategy
+    load: Callable[[], Strategy]
+    """Makes the strategy, at its first use: few servers see objects of every kind."""
     storage: str
     custom: bool = False
     list_kind: str = ""
     columns: tuple[Mapping[str, Any], ...] | None = None
     openapi: Mapping[str, Any] | None = None
-    getters: dict[str, Callable[[Mapping[str, Any]], str]] = field(default_factory=dict)
-    subresources: frozenset[str] = frozenset()
+    verbs: tuple[str, ...] = VERBS
+    subresources: dict[str, Subresource] = field(default_factory=dict)
     type: Callable[[], Type] = Type
     """Which fields have owners of their own; worked out at the first write."""
 
@@ -65,6 +63,15 @@ class ServedResource:
     def key(self) -> str:
         """The store's name of the resource."""
         return self.resource.group_resource
+
+    @property
+    def strategy(self) -> Strategy:
+        return self.load()
+
+    @property
+    def getters(self) -> dict[str, Callable[[Mapping[str, Any]], str]]:
+        """They read the selectable fields."""
+        return self.load().getters
 
     @property
     def schema(self) -> Schema | None:
@@ -81,12 +88,12 @@ class ServedResource:
 
     def served(self) -> Served:
         """As discovery tells it."""
-        subs = [STATUS] if self.resource.status else []
-        subs += [_SUBRESOURCES[name] for name in sorted(self.subresources) if name in _SUBRESOURCES]
-        return Served(self.resource, VERBS, tuple(subs))
+        return Served(self.resource, self.verbs, tuple(self.subresources.values()))
 
 
-_STRATEGIES: dict[Resource, type[Strategy]] = {
+_NOT_YET = ("autoscaling/v1", "events.k8s.io/v1")
+"""Other forms of kinds that are served."""
+_STRATEGIES: dict[Resource, type[BuiltinStrategy]] = {
     resources.POD: PodStrategy,
     resources.SERVICE: ServiceStrategy,
     resources.NAMESPACE: NamespaceStrategy,
@@ -111,7 +118,11 @@ class Registry:
     """`find` is called on every request; everything else when a CRD changes."""
 
     def __init__(self) -> None:
-        self._builtin = {(r.group, r.version, r.plural): _builtin(r) for r in resources.BUILTIN}
+        self._builtin = {
+            (kind.resource.group, kind.resource.version, kind.resource.plural): _builtin(kind)
+            for kind in tables.kinds()
+            if not kind.answered and kind.resource.api_version not in _NOT_YET
+        }
         self._custom: dict[str, list[ServedResource]] = {}
         self._all: dict[tuple[str, str, str], ServedResource] = {}
         self._served: tuple[Served, ...] = ()
@@ -159,16 +170,17 @@ class Registry:
         self._served = (*(served.served() for served in self._all.values()), *VIRTUAL)
 
 
-def _builtin(resource: Resource) -> ServedResource:
-    strategy = _STRATEGIES[resource]()
+def _builtin(kind: Kind) -> ServedResource:
+    resource = kind.resource
+    load = cache(lambda: _STRATEGIES.get(resource, TypedStrategy)(kind))
     return ServedResource(
         resource,
-        strategy,
+        load,
         resource.version,
         list_kind=f"{resource.kind}List",
-        getters=strategy.getters(),
-        subresources=strategy.subresources,
-        type=cache(lambda: types.builtin(resource.api_version, resource.kind) or types.custom(strategy.shape or {})),
+        verbs=kind.verbs,
+        subresources={name: sub for name, sub in kind.subresources.items() if name in IMPLEMENTED},
+        type=cache(lambda: types.builtin(resource.api_version, resource.kind) or types.custom(load().shape or {})),
     )
 
 
@@ -203,12 +215,12 @@ def _version(crd: Object, version: dict[str, Any], storage: str) -> ServedResour
     strategy = CustomStrategy(compile_schema(schema), selectable)
     return ServedResource(
         resource,
-        strategy,
+        lambda: strategy,
         storage,
         custom=True,
         list_kind=names["listKind"],
         columns=tuple(version.get("additionalPrinterColumns", ())),
         openapi=schema,
-        getters=strategy.getters(),
+        subresources={"status": STATUS} if resource.status else {},
         type=cache(lambda: types.custom(schema)),
     )

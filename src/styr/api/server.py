@@ -177,8 +177,10 @@ class ApiServer:
 
     async def _perform(self, served: ServedResource, route: Route, verb: str, request: Request) -> Response:
         sub = route.subresource
-        if sub and sub not in served.subresources and not (sub == "status" and served.resource.status):
+        if sub and sub not in served.subresources:
             raise _nothing_there()
+        if not sub and verb not in served.verbs:
+            raise _not_allowed(request.method)
         function = _VERBS.get((verb, sub))
         if function is None:
             raise _not_allowed(request.method)

@@ -1,12 +1,12 @@
-"""The REST mapping of every kind that Styr itself uses: group, version, kind, plural.
+"""The REST mapping of the kinds that Styr itself uses: group, version, kind, plural.
 
-Called by the client (paths), the API server (its built-in table) and every controller (constants such as `POD`).
-Never reads anything: kinds of users arrive at the server as CustomResourceDefinitions.
+Called by the client (paths), the API server (the type) and every controller (constants such as `POD`). Never reads anything:
+the server's table of all built-in kinds is `api.builtin`, and kinds of users arrive as CustomResourceDefinitions.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Object = dict[str, Any]
@@ -15,17 +15,18 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One served resource. `group` is "" for the core group; `plural` is what stands in the path."""
+    """One served resource. `group` is "" for the core group; `plural` is what stands in the path. Equal by those and the
+    version: what discovery tells beside them makes no other resource."""
 
     group: str
     version: str
-    kind: str
+    kind: str = field(compare=False)
     plural: str
-    namespaced: bool = True
-    singular: str = ""
-    short_names: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    status: bool = True
+    namespaced: bool = field(default=True, compare=False)
+    singular: str = field(default="", compare=False)
+    short_names: tuple[str, ...] = field(default=(), compare=False)
+    categories: tuple[str, ...] = field(default=(), compare=False)
+    status: bool = field(default=True, compare=False)
     """Has a /status subresource (the main endpoint then ignores status, and the other way round)."""
 
     @property
@@ -59,16 +60,16 @@ class Resource:
         return f"{self.api_version}/{self.kind}"
 
 
-POD = Resource("", "v1", "Pod", "pods", short_names=("po",), categories=("all",))
-SERVICE = Resource("", "v1", "Service", "services", short_names=("svc",), categories=("all",))
-NAMESPACE = Resource("", "v1", "Namespace", "namespaces", namespaced=False, short_names=("ns",))
-NODE = Resource("", "v1", "Node", "nodes", namespaced=False, short_names=("no",))
-EVENT = Resource("", "v1", "Event", "events", short_names=("ev",), status=False)
-CONFIG_MAP = Resource("", "v1", "ConfigMap", "configmaps", short_names=("cm",), status=False)
+POD = Resource("", "v1", "Pod", "pods")
+SERVICE = Resource("", "v1", "Service", "services")
+NAMESPACE = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
+NODE = Resource("", "v1", "Node", "nodes", namespaced=False)
+EVENT = Resource("", "v1", "Event", "events", status=False)
+CONFIG_MAP = Resource("", "v1", "ConfigMap", "configmaps", status=False)
 SECRET = Resource("", "v1", "Secret", "secrets", status=False)
-SERVICE_ACCOUNT = Resource("", "v1", "ServiceAccount", "serviceaccounts", short_names=("sa",), status=False)
-DEPLOYMENT = Resource("apps", "v1", "Deployment", "deployments", short_names=("deploy",), categories=("all",))
-REPLICA_SET = Resource("apps", "v1", "ReplicaSet", "replicasets", short_names=("rs",), categories=("all",))
+SERVICE_ACCOUNT = Resource("", "v1", "ServiceAccount", "serviceaccounts", status=False)
+DEPLOYMENT = Resource("apps", "v1", "Deployment", "deployments")
+REPLICA_SET = Resource("apps", "v1", "ReplicaSet", "replicasets")
 ENDPOINT_SLICE = Resource("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", status=False)
 LEASE = Resource("coordination.k8s.io", "v1", "Lease", "leases", status=False)
 ROLE = Resource("rbac.authorization.k8s.io", "v1", "Role", "roles", status=False)
@@ -83,30 +84,7 @@ CRD = Resource(
     "CustomResourceDefinition",
     "customresourcedefinitions",
     namespaced=False,
-    short_names=("crd", "crds"),
-    categories=("api-extensions",),
 )
-
-BUILTIN: tuple[Resource, ...] = (
-    POD,
-    SERVICE,
-    NAMESPACE,
-    NODE,
-    EVENT,
-    CONFIG_MAP,
-    SECRET,
-    SERVICE_ACCOUNT,
-    DEPLOYMENT,
-    REPLICA_SET,
-    ENDPOINT_SLICE,
-    LEASE,
-    ROLE,
-    ROLE_BINDING,
-    CLUSTER_ROLE,
-    CLUSTER_ROLE_BINDING,
-    CRD,
-)
-"""Kinds the API server serves without a CustomResourceDefinition."""
 
 GATEWAY_CLASS = Resource(
     "gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", False, short_names=("gc",)

@@ -64,8 +64,8 @@ class Shape:
 def find(api_version: str, kind: str) -> Shape | None:
     """The message of a kind, ready to read. None for one that has no protobuf form. The kinds of `META`, such as
     DeleteOptions, come under the apiVersion of what they act on."""
-    table = _table()
-    home = next((package for package in (api_version, META) if kind in table.get(package, ())), None)
+    known = table()
+    home = next((package for package in (api_version, META) if kind in known.get(package, ())), None)
     return None if home is None else ready(_named(home, kind))
 
 
@@ -77,7 +77,7 @@ def ready(shape: Shape) -> Shape:
 
 
 @cache
-def _table() -> dict[str, dict[str, str]]:
+def table() -> dict[str, dict[str, str]]:
     raw = resources.files("styr.api.protobuf").joinpath("fields.json").read_bytes()
     packages: dict[str, dict[str, str]] = msgspec.json.decode(raw)["packages"]
     return packages
@@ -86,7 +86,7 @@ def _table() -> dict[str, dict[str, str]]:
 @cache
 def _named(package: str, name: str) -> Shape:
     """One that is in the table: words of a client would fill the cache."""
-    return Shape(text=_table()[package][name], package=package)
+    return Shape(text=table()[package][name], package=package)
 
 
 def _compile(shape: Shape) -> None:

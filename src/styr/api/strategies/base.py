@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
+from styr.api.builtin import types
+from styr.api.builtin.tables import Kind
 from styr.api.schema import Schema, compile_schema
 from styr.api.store.commit import Txn
 from styr.api.strategies.shapes import Shape, get
-from styr.kinds.errors import Cause
+from styr.kinds.errors import BadRequest, Cause
 from styr.kinds.resources import Object
 
 
@@ -35,15 +37,15 @@ def forbidden(field: str, message: str) -> Cause:
 
 class Strategy:
     """The plain kind: shape-checked, no defaults of its own. `selectable` are the field selectors beside
-    metadata.name and metadata.namespace; `spec_fields` are what `generation` counts, None meaning all but metadata
-    and status."""
+    metadata.name and metadata.namespace."""
 
     shape: Shape | None = None
     selectable: tuple[str, ...] = ()
     counts_generation = False
-    subresources: frozenset[str] = frozenset()
+    """Does `generation` count changes? Of all but metadata and status."""
     allows_blind_update = True
     """May a PUT leave resourceVersion out?"""
+    creates_on_update = False
     name_is_path_segment = False
     """RBAC names may be anything that fits a path; other names are DNS subdomains."""
 
@@ -83,16 +85,67 @@ class Strategy:
     def deleted(self, obj: Object, txn: Txn) -> None:
         """In the write path of its final removal."""
 
+    @cached_property
     def getters(self) -> dict[str, Callable[[Mapping[str, Any]], str]]:
         """Selectable field -> its value as text."""
         return {path: getter(path) for path in ("metadata.name", "metadata.namespace", *self.selectable)}
 
 
-def getter(path: str) -> Callable[[Mapping[str, Any]], str]:
+class BuiltinStrategy(Strategy):
+    """A kind of Kubernetes' own, its rules from the generated table."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.selectable = kind.selectable
+        self.counts_generation = kind.counts_generation
+        self.allows_blind_update = kind.allows_blind_update
+        self.creates_on_update = kind.creates_on_update
+
+    @cached_property
+    def type(self) -> types.Type:
+        """Raises KeyError for a kind whose type is not published."""
+        return types.find(self.kind.resource.api_version, self.kind.resource.kind)
+
+    @cached_property
+    def getters(self) -> dict[str, Callable[[Mapping[str, Any]], str]]:
+        paths = ("metadata.name", "metadata.namespace", *self.selectable)
+        return {path: getter(path, self._zero(path)) for path in paths}
+
+    def _zero(self, path: str) -> str:
+        """What a field that is left out counts as."""
+        made = self.type
+        *steps, last = path.split(".")
+        for step in steps:
+            found = made.fields.get(step)
+            if found is None or found.type is None:
+                return ""
+            made = types.ready(found.type)
+        kind = made.fields[last].kind if last in made.fields else ""
+        return {"bool": "false", "int32": "0", "int64": "0"}.get(kind, "")
+
+
+class TypedStrategy(BuiltinStrategy):
+    """Its objects are read as Go reads them."""
+
+    def unknown_fields(self, obj: Object) -> list[str]:
+        """Reads it, so that they are gone from it. Raises BadRequest for a value of a wrong type."""
+        try:
+            return types.read(obj, self.type)
+        except BadRequest as error:
+            resource = self.kind.resource
+            raise BadRequest(
+                f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {error.message}'
+            ) from None
+
+    def prune(self, obj: Object) -> None:
+        self.unknown_fields(obj)
+
+
+def getter(path: str, absent: str = "") -> Callable[[Mapping[str, Any]], str]:
     def read(obj: Mapping[str, Any]) -> str:
         value = get(obj, path)
         if isinstance(value, bool):
             return "true" if value else "false"
-        return "" if value is None else str(value)
+        return absent if value is None else str(value)
 
     return read

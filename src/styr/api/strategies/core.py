@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from styr.api.strategies.base import Strategy, immutable, invalid, required
+from styr.api.strategies.base import BuiltinStrategy, immutable, invalid, required
 from styr.api.strategies.shapes import BAG, FLAG, TEXT, default, fields, many, root, struct, table
 from styr.kinds import meta
 from styr.kinds.errors import Cause
@@ -22,10 +22,8 @@ _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
-class NamespaceStrategy(Strategy):
+class NamespaceStrategy(BuiltinStrategy):
     shape = root(spec=default(struct(finalizers=many(TEXT)), {}), status=BAG)
-    selectable = ("status.phase",)
-    subresources = frozenset({"finalize"})
 
     def prepare_create(self, obj: Object) -> None:
         obj["status"] = {"phase": "Active"}
@@ -44,7 +42,7 @@ class NamespaceStrategy(Strategy):
         return [invalid("metadata.name", f'Invalid value: "{name}": must be a lowercase RFC 1123 label')]
 
 
-class NodeStrategy(Strategy):
+class NodeStrategy(BuiltinStrategy):
     shape = root(
         spec=default(
             struct(
@@ -59,10 +57,9 @@ class NodeStrategy(Strategy):
         ),
         status=BAG,
     )
-    selectable = ("spec.unschedulable",)
 
 
-class EventStrategy(Strategy):
+class EventStrategy(BuiltinStrategy):
     shape = root(
         involvedObject=BAG,
         reason=TEXT,
@@ -73,19 +70,6 @@ class EventStrategy(Strategy):
         firstTimestamp=TEXT,
         lastTimestamp=TEXT,
         **fields("eventTime series related action reportingComponent reportingInstance"),
-    )
-    selectable = (
-        "involvedObject.kind",
-        "involvedObject.namespace",
-        "involvedObject.name",
-        "involvedObject.uid",
-        "involvedObject.apiVersion",
-        "involvedObject.resourceVersion",
-        "involvedObject.fieldPath",
-        "reason",
-        "reportingComponent",
-        "source",
-        "type",
     )
 
     def validate(self, obj: Object) -> list[Cause]:
@@ -100,7 +84,7 @@ class EventStrategy(Strategy):
         return []
 
 
-class ConfigMapStrategy(Strategy):
+class ConfigMapStrategy(BuiltinStrategy):
     shape = root(data=table(TEXT), binaryData=table(TEXT), immutable=FLAG)
 
     def validate(self, obj: Object) -> list[Cause]:
@@ -110,9 +94,8 @@ class ConfigMapStrategy(Strategy):
         return _sealed(new, old, ("data", "binaryData"))
 
 
-class SecretStrategy(Strategy):
+class SecretStrategy(BuiltinStrategy):
     shape = root(data=table(TEXT), stringData=table(TEXT), type=default(TEXT, "Opaque"), immutable=FLAG)
-    selectable = ("type",)
 
     def default(self, obj: Object) -> None:
         """`stringData` is write-only: it is folded into `data`."""
@@ -132,7 +115,7 @@ class SecretStrategy(Strategy):
         return [*faults, immutable("type")] if new["type"] != old["type"] else faults
 
 
-class ServiceAccountStrategy(Strategy):
+class ServiceAccountStrategy(BuiltinStrategy):
     shape = root(secrets=many(BAG), imagePullSecrets=many(BAG), automountServiceAccountToken=FLAG)
     subresources = frozenset({"token"})
 

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from styr.api.builtin import tables
 from styr.api.schema import Schema, compile_schema
 from styr.api.store.commit import Txn
 from styr.api.store.records import ObjectKey
-from styr.api.strategies.base import Strategy, forbidden, immutable, invalid, required
+from styr.api.strategies.base import BuiltinStrategy, Strategy, forbidden, immutable, invalid, required
 from styr.api.strategies.shapes import (
     BAG,
     FLAG,
@@ -25,7 +26,7 @@ from styr.api.strategies.shapes import (
 from styr.api.validations import SchemaError
 from styr.kinds import conditions, meta
 from styr.kinds.errors import Cause
-from styr.kinds.resources import BUILTIN, CRD, Object
+from styr.kinds.resources import CRD, Object
 
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _KIND = re.compile(r"[A-Za-z]([A-Za-z0-9]{0,61}[A-Za-z0-9])?")
@@ -58,7 +59,7 @@ class CustomStrategy(Strategy):
         ]
 
 
-class CrdStrategy(Strategy):
+class CrdStrategy(BuiltinStrategy):
     shape = root(
         spec=struct(
             ("group", "names", "scope", "versions"),
@@ -211,7 +212,7 @@ def _crd_faults(obj: Object) -> Iterator[Cause]:
     if obj["metadata"]["name"] != wanted:
         message = f'Invalid value: "{obj["metadata"]["name"]}": must be spec.names.plural+"."+spec.group: {wanted}'
         yield invalid("metadata.name", message)
-    if not _GROUP.fullmatch(spec["group"]) or spec["group"] in {known.group for known in BUILTIN}:
+    if not _GROUP.fullmatch(spec["group"]) or spec["group"] in {kind.resource.group for kind in tables.kinds()}:
         yield invalid(
             "spec.group", f'Invalid value: "{spec["group"]}": must be a domain of your own, as apps.example.com'
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from styr.api.strategies.base import Strategy, immutable, invalid, required
+from styr.api.strategies.base import BuiltinStrategy, immutable, invalid, required
 from styr.api.strategies.shapes import (
     BAG,
     FLAG,
@@ -23,7 +23,7 @@ from styr.kinds.resources import Object
 _RBAC = "rbac.authorization.k8s.io"
 
 
-class EndpointSliceStrategy(Strategy):
+class EndpointSliceStrategy(BuiltinStrategy):
     shape = root(
         addressType=one_of("IPv4", "IPv6", "FQDN"),
         endpoints=many(
@@ -56,7 +56,7 @@ class EndpointSliceStrategy(Strategy):
         return [immutable("addressType")] if new["addressType"] != old["addressType"] else []
 
 
-class LeaseStrategy(Strategy):
+class LeaseStrategy(BuiltinStrategy):
     shape = root(
         spec=default(
             struct(
@@ -73,7 +73,7 @@ class LeaseStrategy(Strategy):
     )
 
 
-class RoleStrategy(Strategy):
+class RoleStrategy(BuiltinStrategy):
     shape = root(
         rules=many(
             struct(
@@ -90,7 +90,7 @@ class RoleStrategy(Strategy):
     name_is_path_segment = True
 
 
-class BindingStrategy(Strategy):
+class BindingStrategy(BuiltinStrategy):
     shape = root(
         subjects=many(
             struct(

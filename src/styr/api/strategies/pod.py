@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from styr.api.strategies.base import Strategy, forbidden, invalid, required
+from styr.api.strategies.base import BuiltinStrategy, forbidden, invalid, required
 from styr.api.strategies.shapes import (
     BAG,
     COUNT,
@@ -164,20 +164,9 @@ _ENV_NAME = re.compile(r"[^=\x00-\x1f\x7f]+")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 
 
-class PodStrategy(Strategy):
+class PodStrategy(BuiltinStrategy):
     shape = root(spec=POD_SPEC, status=BAG)
-    selectable = (
-        "spec.nodeName",
-        "spec.restartPolicy",
-        "spec.schedulerName",
-        "spec.serviceAccountName",
-        "spec.hostNetwork",
-        "status.phase",
-        "status.podIP",
-        "status.nominatedNodeName",
-    )
     counts_generation = True
-    subresources = frozenset({"binding", "log"})
 
     def prepare_create(self, obj: Object) -> None:
         obj["status"] = {"phase": "Pending"}

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from styr.api.store.commit import Txn
-from styr.api.strategies.base import Strategy, invalid, required
+from styr.api.strategies.base import BuiltinStrategy, invalid, required
 from styr.api.strategies.shapes import (
     BAG,
     COUNT,
@@ -29,7 +29,7 @@ from styr.kinds.resources import SERVICE, Object
 NETWORK = ipaddress.ip_network("10.96.0.0/16")
 
 
-class ServiceStrategy(Strategy):
+class ServiceStrategy(BuiltinStrategy):
     shape = root(
         spec=struct(
             type=one_of("ClusterIP", "NodePort", "LoadBalancer", "ExternalName", default="ClusterIP"),
@@ -62,7 +62,6 @@ class ServiceStrategy(Strategy):
         ),
         status=BAG,
     )
-    selectable = ("spec.clusterIP", "spec.type")
 
     def prepare_create(self, obj: Object) -> None:
         obj["status"] = {"loadBalancer": {}}

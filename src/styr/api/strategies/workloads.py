@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from styr.api.strategies.base import Strategy, forbidden, immutable, invalid, required
+from styr.api.strategies.base import BuiltinStrategy, forbidden, immutable, invalid, required
 from styr.api.strategies.pod import POD_SPEC, default_pod_spec, pod_spec_faults
 from styr.api.strategies.shapes import (
     BAG,
@@ -28,7 +28,7 @@ _TEMPLATE = struct(("spec",), metadata=TEMPLATE_METADATA, spec=POD_SPEC)
 _PERCENT = re.compile(r"[0-9]{1,9}%")
 
 
-class ReplicaSetStrategy(Strategy):
+class ReplicaSetStrategy(BuiltinStrategy):
     shape = root(
         spec=struct(
             ("selector", "template"),
@@ -39,9 +39,7 @@ class ReplicaSetStrategy(Strategy):
         ),
         status=BAG,
     )
-    selectable: tuple[str, ...] = ("status.replicas",)
     counts_generation = True
-    subresources = frozenset({"scale"})
 
     def prepare_create(self, obj: Object) -> None:
         obj["status"] = {"replicas": 0}
@@ -77,7 +75,6 @@ class DeploymentStrategy(ReplicaSetStrategy):
         ),
         status=BAG,
     )
-    selectable: tuple[str, ...] = ()
 
     def prepare_create(self, obj: Object) -> None:
         obj["status"] = {}

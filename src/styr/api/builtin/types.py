@@ -1,0 +1,286 @@
+"""What the objects of built-in kinds look like, and what Go makes of one: `Type.read` is what decoding into a Go struct and
+encoding it again would be. It checks types, drops fields that nobody knows, nulls and empty values that Go leaves out,
+writes those that Go never leaves out, and brings quantities and times into their one form.
+
+Called by the strategies of built-in kinds on every write. The facts are those that protobuf needs (`protobuf.shapes`, made
+from the published Go types); a structure is compiled when an object first has it. Pure, but for reading that file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from styr.api.builtin import leaves
+from styr.api.protobuf import shapes
+from styr.kinds.errors import BadRequest
+
+MAX_UNKNOWN = 64
+"""Unknown fields that one answer names."""
+
+_EMPTY: dict[str, Any] = {
+    "string": "",
+    "bool": False,
+    "int32": 0,
+    "int64": 0,
+    "double": 0,
+    "quantity": "0",
+    "intorstring": 0,
+}
+_WORDS = frozenset(
+    (*_EMPTY, "bytes", "strings", "time", "microtime", "json", "schemaorlist", "schemaorbool", "schemaorstrings")
+)
+_NULL_ITEM: dict[str, Any] = {**_EMPTY, "bytes": "", "strings": []}
+
+
+@dataclass(slots=True, eq=False)
+class Field:
+    """`kind` is a scalar or special word, "" for a structure, whose `type` is compiled on its own first use. `keep`: an empty
+    value says something else than none."""
+
+    kind: str
+    type: Type | None
+    many: str
+    """"" for one, `[]`, `{}`."""
+    keep: bool
+    struct: bool
+    """One structure that is there even when nobody sent it."""
+    read: Callable[[Any], Any] | None
+    """Of one value of a scalar or special kind: its form in Go. Raises `leaves.Misfit`."""
+
+
+@dataclass(slots=True, eq=False)
+class Type:
+    """One Go struct. `name` is `PACKAGE.NAME`, as `core/v1.Probe` is `v1.Probe` here."""
+
+    name: str
+    package: str
+    text: str
+    fields: dict[str, Field] = field(default_factory=dict)
+    absent: tuple[tuple[str, Any], ...] = ()
+    """Fields that are shown although nobody sent them: a value, or the type of a structure."""
+    compiled: bool = False
+
+    @property
+    def short(self) -> str:
+        return self.name.rpartition(".")[2]
+
+
+@cache
+def find(api_version: str, kind: str) -> Type:
+    """The type of a built-in kind. Raises KeyError for one that is not published."""
+    return ready(_named(api_version, kind))
+
+
+@cache
+def _named(package: str, name: str) -> Type:
+    return Type(f"{package}.{name}", package, shapes.table()[package][name])
+
+
+def ready(made: Type) -> Type:
+    """Compiles it on its first use."""
+    if not made.compiled:
+        _compile(made)
+    return made
+
+
+def _compile(made: Type) -> None:
+    absent: list[tuple[str, Any]] = []
+    for fact in filter(None, made.text.split(", ")):
+        _, name, kind = fact.split(" ")
+        always, pointer = kind.endswith("!"), kind.startswith("*")
+        kind = kind.removesuffix("!").removeprefix("*")
+        many = kind[:2] if kind[:2] in ("[]", "{}") else ""
+        kind = kind[len(many) :]
+        if name == ".":
+            inner = ready(_type(made, kind))
+            made.fields.update(inner.fields)
+            absent += inner.absent
+            continue
+        plain = kind in _WORDS
+        struct = always and not (pointer or many or plain)
+        inner_type = None if plain else _type(made, kind)
+        read = leaves.READERS[kind] if plain else None
+        made.fields[name] = Field(kind if plain else "", inner_type, many, always or pointer, struct, read)
+        if always:
+            absent.append((name, None if pointer or many else inner_type or _EMPTY.get(kind)))
+    made.absent, made.compiled = tuple(absent), True
+
+
+def _type(around: Type, kind: str) -> Type:
+    package, _, name = kind.rpartition(".")
+    return _named(package or around.package, name)
+
+
+class Reading:
+    """One object being read. `unknown` collects the paths of fields that no type names."""
+
+    __slots__ = ("unknown",)
+
+    def __init__(self) -> None:
+        self.unknown: list[str] = []
+
+    def struct(self, value: Any, made: Type, path: str) -> None:
+        """Brings a structure into Go's form, in place."""
+        if not made.compiled:
+            _compile(made)
+        fields = made.fields
+        for key, child in list(value.items()):
+            known = fields.get(key)
+            if known is None:
+                if len(self.unknown) < MAX_UNKNOWN:
+                    self.unknown.append(f"{path}{key}")
+                del value[key]
+            elif child is None:
+                del value[key]
+            elif known.many:
+                self._many(value, key, child, known, made, path)
+            elif known.type is not None:
+                self._one(value, key, child, known, made, path)
+            else:
+                self._plain(value, key, child, known, made, path)
+        for key, empty in made.absent:
+            if key not in value:
+                if isinstance(empty, Type):
+                    child = value[key] = {}
+                    self.struct(child, empty, "")
+                else:
+                    value[key] = empty
+
+    def _one(self, value: Any, key: str, child: Any, known: Field, made: Type, path: str) -> None:
+        assert known.type is not None
+        if type(child) is not dict:
+            raise _mismatch(child, made, path, key, f"v1.{known.type.short}")
+        self.struct(child, known.type, f"{path}{key}.")
+        if not child and not known.keep:
+            del value[key]
+
+    def _plain(self, value: Any, key: str, child: Any, known: Field, made: Type, path: str) -> None:
+        kind = known.kind
+        if kind == "string" and type(child) is str:
+            if not child and not known.keep:
+                del value[key]
+            return
+        if kind in leaves.SCHEMAS:
+            value[key] = self._schema(kind, child, made, f"{path}{key}")
+            return
+        assert known.read is not None
+        try:
+            found = known.read(child)
+        except leaves.Misfit as misfit:
+            raise _refused(misfit, child, made, path, key) from None
+        if found is None or not (found or known.keep or kind == "json"):
+            del value[key]
+        else:
+            value[key] = found
+
+    def _many(self, value: Any, key: str, child: Any, known: Field, made: Type, path: str) -> None:
+        wanted = list if known.many == "[]" else dict
+        if type(child) is not wanted:
+            raise _mismatch(child, made, path, key, _go(known))
+        if not child:
+            if not known.keep:
+                del value[key]
+            return
+        if known.type is not None:
+            self._structs(child, known, made, path, key)
+        elif known.kind == "string":
+            for place, item in list(child.items() if isinstance(child, dict) else enumerate(child)):
+                if type(item) is not str:
+                    if item is not None:
+                        raise _mismatch(item, made, path, key, "string")
+                    child[place] = ""
+        else:
+            self._plains(child, known, made, path, key)
+
+    def _structs(self, child: Any, known: Field, made: Type, path: str, key: str) -> None:
+        assert known.type is not None
+        if known.many == "[]":
+            for index, item in enumerate(child):
+                if type(item) is not dict:
+                    if item is not None:
+                        raise _mismatch(item, made, path, key, f"v1.{known.type.short}")
+                    child[index] = item = {}
+                self.struct(item, known.type, f"{path}{key}[{index}].")
+            return
+        for name, item in child.items():
+            if type(item) is not dict:
+                if item is not None:
+                    raise _mismatch(item, made, path, key, f"v1.{known.type.short}")
+                child[name] = item = {}
+            self.struct(item, known.type, f"{path}{key}.{name}.")
+
+    def _plains(self, child: Any, known: Field, made: Type, path: str, key: str) -> None:
+        kind = known.kind
+        for place, item in list(child.items()) if known.many == "{}" else list(enumerate(child)):
+            if kind in leaves.SCHEMAS:
+                child[place] = self._schema(kind, item, made, f"{path}{key}[{place}]")
+                continue
+            assert known.read is not None
+            try:
+                child[place] = known.read(item) if item is not None else _NULL_ITEM.get(kind)
+            except leaves.Misfit as misfit:
+                raise _refused(misfit, item, made, path, key) from None
+
+    def _schema(self, kind: str, child: Any, made: Type, path: str) -> Any:
+        """The places of a JSON schema that hold a schema or something else."""
+        other = leaves.SCHEMAS[kind]
+        if type(child) is dict:
+            self.struct(child, _named(*shapes.SCHEMA), f"{path}.")
+        elif other is list and type(child) is list:
+            for index, item in enumerate(child):
+                if kind == "schemaorstrings":
+                    if type(item) is not str:
+                        raise _mismatch(item, made, "", path, "string")
+                elif type(item) is dict:
+                    self.struct(item, _named(*shapes.SCHEMA), f"{path}[{index}].")
+                else:
+                    raise _mismatch(item, made, "", path, "v1.JSONSchemaProps")
+        elif type(child) is not other:
+            raise BadRequest(
+                "boolean or JSON schema expected" if other is bool else "object or list of schemas expected"
+            )
+        return child
+
+
+def read(obj: Any, made: Type) -> list[str]:
+    """Brings an object into Go's form, in place; returns the paths of its unknown fields, which are gone from it. Raises
+    BadRequest, in Go's words, for the first value of a wrong type."""
+    reading = Reading()
+    head = {key: obj.pop(key) for key in ("apiVersion", "kind") if key in obj}
+    try:
+        reading.struct(obj, made, "")
+    finally:
+        obj.update(head)
+    return reading.unknown
+
+
+def _go(known: Field) -> str:
+    inner = f"v1.{known.type.short}" if known.type is not None else leaves.GO.get(known.kind, known.kind)
+    return f"[]{inner}" if known.many == "[]" else f"map[string]{inner}"
+
+
+def _refused(misfit: leaves.Misfit, value: Any, made: Type, path: str, key: str) -> BadRequest:
+    if misfit.message:
+        return BadRequest(misfit.message)
+    return _mismatch(value, made, path, key, misfit.wanted)
+
+
+def _mismatch(value: Any, made: Type, path: str, key: str, wanted: str) -> BadRequest:
+    where = ".".join(step.partition("[")[0] for step in f"{path}{key}".split("."))
+    return BadRequest(
+        f"json: cannot unmarshal {_word(value)} into Go struct field {made.short}.{where} of type {wanted}"
+    )
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, int | float):
+        return "number" if isinstance(value, int) and abs(value) < 1 << 31 else f"number {json.dumps(value)}"
+    return "array" if isinstance(value, list) else "object"
