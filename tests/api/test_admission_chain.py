@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from styr.api.admission.attributes import Attributes
-from styr.api.admission.chain import Base, Pending
+from styr.api.admission.chain import Base
+from styr.api.pending import Pending
 from styr.api.server import ApiServer
 from styr.api.store.commit import Store, Txn
 from styr.kit.clock import SystemClock

@@ -29,6 +29,7 @@ from styr.api.strategies.custom import CrdStrategy, CustomStrategy
 from styr.api.strategies.others import BindingStrategy, EndpointSliceStrategy, LeaseStrategy, RoleStrategy
 from styr.api.strategies.pod import PodStrategy
 from styr.api.strategies.service import ServiceStrategy
+from styr.api.strategies.webhooks import MutatingWebhookStrategy, ValidatingWebhookStrategy
 from styr.api.strategies.workloads import DeploymentStrategy, ReplicaSetStrategy
 from styr.api.validations import SchemaError
 from styr.kinds import conditions, resources
@@ -111,6 +112,8 @@ _STRATEGIES: dict[Resource, type[BuiltinStrategy]] = {
     resources.ROLE_BINDING: BindingStrategy,
     resources.CLUSTER_ROLE_BINDING: BindingStrategy,
     resources.CRD: CrdStrategy,
+    resources.MUTATING_WEBHOOKS: MutatingWebhookStrategy,
+    resources.VALIDATING_WEBHOOKS: ValidatingWebhookStrategy,
 }
 
 
@@ -141,6 +144,11 @@ class Registry:
     def by_key(self, key: str) -> ServedResource | None:
         """Any served version of a group resource."""
         return next((served for served in self._all.values() if served.key == key), None)
+
+    def versions(self, key: str) -> list[ServedResource]:
+        """Every served version of a group resource, the stored one first."""
+        found = [served for served in self._all.values() if served.key == key]
+        return sorted(found, key=lambda served: served.resource.version != served.storage)
 
     def all(self) -> Sequence[ServedResource]:
         return list(self._all.values())

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from styr.api import bootstrap, discovery, reviews
-from styr.api.admission.chain import Chain, Plugin
-from styr.api.admission.plugins import admission_plugins
+from styr.api.admission.chain import Plugin
+from styr.api.admission.plugins import Admission
 from styr.api.authn import discovery as issuer
 from styr.api.authn.accounts import ServiceAccounts
 from styr.api.authn.keys import SigningKeys
@@ -105,7 +105,8 @@ class ApiServer:
         self._authorize: Authorizer = authorizer or self.rbac
         guard = None if authorizer else self.rbac.check_escalation
         self._clock = clock
-        self.chain = Chain([*admission_plugins(), *plugins])
+        self._admission = Admission(store, self.registry, random, plugins)
+        self.chain = self._admission.chain
         self.accounts = ServiceAccounts(store, keys or SigningKeys(None, clock), clock, random)
         self.tokens = Tokens(self.accounts, audiences=self.accounts.audiences)
         self._core = Core(
@@ -118,6 +119,7 @@ class ApiServer:
     async def start(self) -> None:
         """Loads the registry and RBAC, writes what every server has (namespaces, default roles), then is ready."""
         self.registry.follow(self.store)
+        self._admission.start()
         for key in _RBAC_KEYS:
             for record in self.store.state(key).values():
                 self.rbac.put(record.decode())

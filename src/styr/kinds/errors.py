@@ -70,6 +70,8 @@ class ApiError(Exception):
             "reason": self.reason,
             "code": self.status_code,
         }
+        if not self.reason:
+            del status["reason"]
         if self.details:
             status["details"] = self.details
         return status

@@ -86,6 +86,14 @@ CRD = Resource(
     namespaced=False,
 )
 
+_ADMISSION = ("admissionregistration.k8s.io", "v1")
+MUTATING_WEBHOOKS = Resource(
+    *_ADMISSION, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", False, status=False
+)
+VALIDATING_WEBHOOKS = Resource(
+    *_ADMISSION, "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", False, status=False
+)
+
 GATEWAY_CLASS = Resource(
     "gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", False, short_names=("gc",)
 )

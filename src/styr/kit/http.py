@@ -321,10 +321,11 @@ async def fetch(
     timeout: float,
     uds: str | None = None,
     ssl: tls.SSLContext | None = None,
+    server_name: str | None = None,
     max_body: int = 1 << 20,
 ) -> HttpResponse:
     """One request on a connection of its own, within `timeout` seconds from connecting to the last byte."""
-    address = Address(url_host, port, uds, ssl)
+    address = Address(url_host, port, uds, ssl, server_name)
     head = encode_head(method, target, host_header or address.host_header, headers, len(body), close=True)
     connection: Connection | None = None
     try:

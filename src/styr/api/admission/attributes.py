@@ -42,9 +42,11 @@ class Attributes:
     annotations: dict[str, str] = field(default_factory=dict)
     """For the audit log: `PLUGIN/KEY`."""
     replies: dict[bytes, Any] = field(default_factory=dict)
-    """What others outside have answered in earlier runs of this write; see `chain.Pending`."""
+    """What others outside have answered in earlier runs of this write; see `pending`."""
     waits: bool = False
     """May a plugin raise Pending?"""
+    memory: dict[str, Any] = field(default_factory=dict)
+    """What plugins keep between the calls of one run, by their names."""
     touched: bool = False
     reinvoke: bool = False
     """Set by a plugin that wants the mutating ones before it to look again at what it changed."""

@@ -12,7 +12,7 @@ another one, and is asked anew. So a commit always rests on answers about the ve
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,14 +21,6 @@ from styr.api.store.commit import Txn
 
 if TYPE_CHECKING:
     from styr.api.registry import ServedResource
-
-
-class Pending(Exception):
-    """Raised in a write: somebody outside must be asked first. `ask` puts the answer into `Attributes.replies`."""
-
-    def __init__(self, ask: Callable[[], Awaitable[None]]) -> None:
-        super().__init__("an answer from outside is pending")
-        self.ask = ask
 
 
 class Plugin(Protocol):

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from styr.api.admission.attributes import Operation
-from styr.api.admission.chain import Pending
 from styr.api.call import Call
+from styr.api.pending import Pending
 from styr.api.store.commit import Txn
 from styr.kinds.errors import Timeout
 from styr.kinds.resources import Object

@@ -1,0 +1,127 @@
+"""Asks one webhook about one request, once: the question is its own key. Called by the two plugins within the write path."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from styr.api.admission.attributes import Attributes
+from styr.api.admission.webhooks import review
+from styr.api.admission.webhooks.hooks import Hook
+from styr.api.admission.webhooks.review import Answer, ReviewError
+from styr.api.callout import CalloutFailed, Callouts
+from styr.api.conversion import Converter
+from styr.api.metadata import new_uid
+from styr.api.registry import ServedResource
+from styr.api.store.commit import Txn
+from styr.kinds.errors import InternalError
+from styr.kinds.resources import Object
+from styr.kit.log import Log
+
+log = Log("styr.api.webhooks")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The webhook could not be asked, or did not answer. `text` is Kubernetes' own."""
+
+    text: str
+
+    def error(self) -> InternalError:
+        return InternalError(f"Internal error occurred: {self.text}", details={"causes": [{"message": self.text}]})
+
+
+Reply = Answer | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    hook: Hook
+    served: ServedResource
+    body: Object
+    key: bytes
+    mutating: bool
+
+
+class Asking:
+    """What both plugins ask with."""
+
+    def __init__(self, callouts: Callouts, converter: Converter, source: random.Random) -> None:
+        self._callouts = callouts
+        self._random = source
+        self._converter = converter
+
+    def shown(self, attributes: Attributes, obj: Object, served: ServedResource) -> Object:
+        """An object of a request in the version that a hook wants to see."""
+        if attributes.subresource not in ("", "status"):
+            return obj
+        return self._converter.convert(obj, attributes.served, served)
+
+    def back(self, attributes: Attributes, obj: Object, served: ServedResource) -> Object:
+        """The way back."""
+        if attributes.subresource not in ("", "status"):
+            return obj
+        return self._converter.convert(obj, served, attributes.served)
+
+    def question(
+        self, hook: Hook, served: ServedResource, attributes: Attributes, txn: Txn, *, mutating: bool
+    ) -> Question:
+        """Raises BadRequest for a dry run of which the hook wants to know nothing, Pending while objects are converted."""
+        if attributes.dry_run and hook.spec.get("sideEffects") not in ("None", "NoneOnDryRun"):
+            raise review.dry_run_unsupported(hook.name)
+        shown = [
+            None if obj is None else self.shown(attributes, obj, served) for obj in (attributes.object, attributes.old)
+        ]
+        body = review.request(attributes, served, shown[0], shown[1])
+        asked = msgspec.json.encode([hook.identity, mutating, body])
+        return Question(hook, served, body, hashlib.blake2b(asked, digest_size=24).digest(), mutating)
+
+    async def ask(self, question: Question, replies: dict[bytes, object]) -> None:
+        replies[question.key] = await self._reply(question)
+
+    def asker(self, question: Question, attributes: Attributes) -> Callable[[], Awaitable[None]]:
+        return lambda: self.ask(question, attributes.replies)
+
+    async def _reply(self, question: Question) -> Reply:
+        hook = question.hook
+        version = next((v for v in hook.spec.get("admissionReviewVersions") or () if v in review.KNOWN), "")
+        failed = f'failed calling webhook "{hook.name}"'
+        if not version:
+            known = ", ".join(review.KNOWN)
+            return Failed(
+                f"{failed}: could not create admission objects: webhook does not accept known AdmissionReview versions "
+                f"({known})"
+            )
+        uid = new_uid(self._random)
+        try:
+            data = await self._callouts.post(
+                hook.spec.get("clientConfig") or {}, review.encode(version, uid, question.body), hook.timeout
+            )
+        except CalloutFailed as error:
+            return Failed(f"{failed}: failed to call webhook: {error}")
+        try:
+            return review.decode(data, version, uid, mutating=question.mutating)
+        except ReviewError as error:
+            return Failed(f"{failed}: received invalid webhook response: {error}")
+
+
+def heed(question: Question, reply: Reply, attributes: Attributes, *, round: int, index: int) -> Answer | None:
+    """What came with an answer is told; a failure counts as the hook says: None to go on without it. Raises ApiError for a
+    denial, and for a failure of a hook that must be asked."""
+    hook = question.hook
+    if isinstance(reply, Failed):
+        if not hook.fails_open:
+            raise reply.error()
+        log.warning("a webhook failed and is passed over", webhook=hook.name, reason=reply.text)
+        where = "mutation" if question.mutating else "validating"
+        attributes.annotations[f"failed-open.{where}.webhook.admission.k8s.io/round_{round}_index_{index}"] = hook.name
+        return None
+    attributes.warnings += reply.warnings
+    attributes.annotations.update({f"{hook.name}/{key}": value for key, value in reply.annotations.items()})
+    if not reply.allowed:
+        raise review.denial(hook.name, reply.status)
+    return reply

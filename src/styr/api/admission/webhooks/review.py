@@ -1,0 +1,181 @@
+"""AdmissionReview, v1 and v1beta1: what a webhook is sent and what may come back. Pure; called by `asking`.
+
+ReviewError(ValueError)    an answer that is none; str() says why
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from styr.api import bodies
+from styr.api.admission.attributes import Attributes
+from styr.api.registry import ServedResource
+from styr.kinds.errors import ApiError, BadRequest
+from styr.kinds.resources import NAMESPACE, Object, Resource
+
+GROUP = "admission.k8s.io"
+KNOWN = ("v1", "v1beta1")
+
+
+class ReviewError(ValueError):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`patch` is a JSON patch; `status` the Status of a denial."""
+
+    allowed: bool
+    patch: list[Any] = field(default_factory=list)
+    status: Object = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    annotations: dict[str, str] = field(default_factory=dict)
+
+
+def request(attributes: Attributes, served: ServedResource, obj: Object | None, old: Object | None) -> Object:
+    """The `request` of a review but for its uid. `obj` and `old` are in the version of `served`."""
+    asked, shown = attributes.served.resource, served.resource
+    kind = _kind(shown, attributes)
+    body: Object = {
+        "kind": kind,
+        "resource": _resource(shown),
+        "requestKind": kind if asked == shown else _kind(asked, attributes),
+        "requestResource": _resource(asked),
+    }
+    if attributes.subresource:
+        body |= {"subResource": attributes.subresource, "requestSubResource": attributes.subresource}
+    if attributes.name:
+        body["name"] = attributes.name
+    namespace = attributes.name if attributes.key == NAMESPACE.group_resource else attributes.namespace
+    if namespace:
+        body["namespace"] = namespace
+    user = attributes.user
+    info: Object = {"username": user.name, "uid": user.uid, "groups": list(user.groups)}
+    if extra := getattr(user, "extra", None):
+        info["extra"] = {key: list(values) for key, values in dict(extra).items()}
+    return body | {
+        "operation": attributes.operation,
+        "userInfo": {key: value for key, value in info.items() if value},
+        "object": _owned(obj, attributes),
+        "oldObject": _owned(old, attributes),
+        "dryRun": attributes.dry_run,
+        "options": None if attributes.operation == "CONNECT" else attributes.options(),
+    }
+
+
+def encode(version: str, uid: str, body: Object) -> bytes:
+    return msgspec.json.encode(
+        {"kind": "AdmissionReview", "apiVersion": f"{GROUP}/{version}", "request": {"uid": uid, **body}}
+    )
+
+
+def decode(data: bytes, version: str, uid: str, *, mutating: bool) -> Answer:
+    """Raises ReviewError."""
+    try:
+        review = bodies.decode(data)
+    except ApiError as error:
+        raise ReviewError(error.message) from None
+    response = review.get("response") if isinstance(review, dict) else None
+    if not isinstance(response, dict):
+        raise ReviewError("webhook response was absent")
+    if version == "v1":
+        _check_v1(review, response, uid, mutating=mutating)
+    return Answer(
+        allowed=response.get("allowed") is True,
+        patch=_patch(response) if mutating else [],
+        status=found if isinstance(found := response.get("status"), dict) else {},
+        warnings=_texts(response.get("warnings")),
+        annotations=_table(response.get("auditAnnotations")),
+    )
+
+
+def denial(name: str, status: Object) -> ApiError:
+    """The error for a request that a webhook denied, from the Status that came with it."""
+    denied = f'admission webhook "{name}" denied the request'
+    why, reason = status.get("message"), status.get("reason")
+    reason = reason if isinstance(reason, str) else ""
+    message = f"{denied}: {why or reason}" if why or reason else f"{denied} without explanation"
+    code = status.get("code")
+    details = status.get("details")
+    error = ApiError(
+        message,
+        details=details if isinstance(details, dict) else None,
+        status=code if isinstance(code, int) and 400 <= code <= 599 else 400,
+    )
+    error.reason = reason
+    return error
+
+
+def dry_run_unsupported(name: str) -> ApiError:
+    return BadRequest(f'admission webhook "{name}" does not support dry run')
+
+
+def _check_v1(review: Object, response: Object, uid: str, *, mutating: bool) -> None:
+    if response.get("uid") != uid:
+        raise ReviewError(f'expected response.uid="{uid}", got "{response.get("uid", "")}"')
+    found = f"{review.get('apiVersion', '')}, Kind={review.get('kind', '')}"
+    wanted = f"{GROUP}/v1, Kind=AdmissionReview"
+    if found != wanted:
+        raise ReviewError(f"expected webhook response of {wanted}, got {found}")
+    patch, kind = response.get("patch"), response.get("patchType")
+    if mutating:
+        if patch and kind is None:
+            raise ReviewError("webhook returned response.patch but not response.patchType")
+        if kind is not None and not patch:
+            raise ReviewError("webhook returned response.patchType but not response.patch")
+        if kind == "":
+            raise ReviewError('webhook returned invalid response.patchType of ""')
+        if kind is not None and kind != "JSONPatch":
+            raise ReviewError(f'unsupported patch type "{kind}"')
+        return
+    if patch:
+        raise ReviewError("validating webhook may not return response.patch")
+    if kind is not None:
+        raise ReviewError("validating webhook may not return response.patchType")
+
+
+def _patch(response: Object) -> list[Any]:
+    coded = response.get("patch")
+    if not coded:
+        return []
+    try:
+        patch = bodies.decode(base64.b64decode(coded, validate=True))
+    except (ApiError, binascii.Error, ValueError, TypeError) as error:
+        raise ReviewError(f"received undecodable patch in webhook response: {error}") from None
+    if not isinstance(patch, list):
+        raise ReviewError("received undecodable patch in webhook response: it is no list of operations")
+    return patch
+
+
+def _kind(resource: Resource, attributes: Attributes) -> Object:
+    """Of what is sent: a subresource may have a kind of its own."""
+    sent = attributes.object if attributes.object is not None else attributes.old
+    if attributes.subresource and sent is not None and sent.get("kind") not in (None, resource.kind):
+        group, _, version = str(sent.get("apiVersion") or "").rpartition("/")
+        return {"group": group, "version": version, "kind": sent["kind"]}
+    return {"group": resource.group, "version": resource.version, "kind": resource.kind}
+
+
+def _resource(resource: Resource) -> Object:
+    return {"group": resource.group, "version": resource.version, "resource": resource.plural}
+
+
+def _owned(obj: Object | None, attributes: Attributes) -> Object | None:
+    if obj is None or not attributes.managed or attributes.subresource not in ("", "status"):
+        return obj
+    return {**obj, "metadata": {**obj["metadata"], "managedFields": attributes.managed}}
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _table(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    return {key: text for key, text in value.items() if isinstance(text, str)}
