@@ -217,7 +217,9 @@ def test_what_a_namespace_says() -> None:
     pod = {"metadata": {"name": "p", "finalizers": ["a", "b"]}}
     told = status({"metadata": {"name": "n"}}, {POD: [pod, pod], CONFIG_MAP: [{"metadata": {}}]}, "now")
     assert told["phase"] == "Terminating"
-    assert [condition["message"] for condition in told["conditions"]] == [
+    failures = [condition["status"] for condition in told["conditions"] if condition["type"].endswith("Failure")]
+    assert failures == ["False", "False", "False"]
+    assert [condition["message"] for condition in told["conditions"] if condition["status"] == "True"] == [
         "Some resources are remaining: pods has 2 resource instances, configmaps has 1 resource instances",
         "Some content in the namespace has finalizers remaining: a in 2 resource instances, b in 2 resource instances",
     ]
