@@ -22,7 +22,7 @@ from styr.api.store.records import ObjectKey, Record
 from styr.api.table import Form
 from styr.kinds.errors import AlreadyExists, BadRequest, Cause, Conflict, Invalid, NotFound
 from styr.kinds.resources import Object
-from styr.kinds.seams import PodLogs
+from styr.kinds.seams import PodLogs, PodStreams
 from styr.kinds.transport import ANONYMOUS, Request, Response, User
 from styr.kit.clock import Clock, rfc3339
 
@@ -48,6 +48,7 @@ class Core:
     name, path. Raises Forbidden."""
     chain: Chain = field(default_factory=Chain)
     accounts: ServiceAccounts | None = None
+    streams: PodStreams | None = None
 
     def now(self) -> str:
         return rfc3339(self.clock.time())

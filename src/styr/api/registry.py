@@ -38,7 +38,7 @@ from styr.kit.log import Log
 
 log = Log("styr.api.registry")
 
-IMPLEMENTED = frozenset({"status", "scale", "log", "binding", "finalize", "token"})
+IMPLEMENTED = frozenset({"binding", "exec", "finalize", "log", "scale", "status", "token"})
 """Subresources that the server has verbs for."""
 
 

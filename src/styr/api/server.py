@@ -26,7 +26,7 @@ from styr.api.routes import Route, parse, verb_of
 from styr.api.store.commit import Store, Txn
 from styr.api.store.records import Change
 from styr.api.table import Form, negotiate
-from styr.api.verbs import create, delete, get, list, patch, subresources, update, watch
+from styr.api.verbs import connect, create, delete, get, list, patch, subresources, update, watch
 from styr.api.verbs.token import create_token
 from styr.kinds.errors import (
     ApiError,
@@ -38,7 +38,7 @@ from styr.kinds.errors import (
     Unavailable,
 )
 from styr.kinds.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, CRD, NAMESPACE, ROLE, ROLE_BINDING, Object
-from styr.kinds.seams import PodLogs
+from styr.kinds.seams import PodLogs, PodStreams
 from styr.kinds.transport import ANONYMOUS, Handler, Request, Response, User
 from styr.kit.clock import Clock
 from styr.kit.log import Log
@@ -67,6 +67,8 @@ _VERBS = {
     ("create", "binding"): subresources.bind,
     ("create", "token"): create_token,
     ("get", "log"): subresources.logs,
+    ("get", "exec"): connect.execute,
+    ("create", "exec"): connect.execute,
     ("get", "scale"): subresources.scale,
     ("update", "scale"): subresources.scale,
     ("patch", "scale"): subresources.scale,
@@ -93,6 +95,7 @@ class ApiServer:
         clock: Clock,
         random: randoms.Random,
         logs: PodLogs | None = None,
+        streams: PodStreams | None = None,
         authorizer: Authorizer | None = None,
         metrics: ApiMetrics | None = None,
         plugins: Iterable[Plugin] = (),
@@ -110,7 +113,17 @@ class ApiServer:
         self.accounts = ServiceAccounts(store, keys or SigningKeys(None, clock), clock, random)
         self.tokens = Tokens(self.accounts, audiences=self.accounts.audiences)
         self._core = Core(
-            store, self.registry, clock, random, logs, self.metrics, guard, self._authorize, self.chain, self.accounts
+            store,
+            self.registry,
+            clock,
+            random,
+            logs,
+            self.metrics,
+            guard,
+            self._authorize,
+            self.chain,
+            self.accounts,
+            streams,
         )
         self._mounts: dict[str, Handler] = {}
         self._openapi: OpenApi | None = None

@@ -5,7 +5,7 @@ Each names who implements it and who is handed it. Pure: types only.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +40,58 @@ class PodLogs(Protocol):
     container has ended (or at once without `follow`). Raises `styr.kinds.errors.ApiError` (not found, bad request)."""
 
     def __call__(self, namespace: str, name: str, uid: str, options: LogOptions, /) -> AsyncIterator[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """What an exec or attach asks for. `container` is chosen already; with `tty` there is no separate stderr."""
+
+    container: str
+    command: tuple[str, ...] = ()
+    stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
+    tty: bool = False
+
+
+class Terminal(Protocol):
+    """The client's end of an exec or attach. All of it raises ConnectionError once the client has gone."""
+
+    async def read(self) -> bytes:
+        """Standard input; b"" when the client has closed it."""
+
+    async def write(self, data: bytes, stream: int = 1) -> None:
+        """Standard output (1) or error (2); returns when the client has read enough for more."""
+
+    async def resized(self) -> tuple[int, int]:
+        """Waits for the next size of the client's terminal: columns, rows."""
+
+
+class Duplex(Protocol):
+    """One forwarded connection, as raw bytes. Raises ConnectionError once the client has gone."""
+
+    async def read(self) -> bytes:
+        """b"" when the client sends no more."""
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def close(self) -> None:
+        """Sends no more; the client still may."""
+
+
+Run = Callable[[Terminal], Awaitable[int]]
+"""Runs it to its end and returns the exit code; cancelled when the client goes. Raises ApiError."""
+Forward = Callable[[int, Duplex], Awaitable[None]]
+"""Joins a connection to a port of the pod until both sides are through. Raises OSError when nobody listens there."""
+
+
+class PodStreams(Protocol):
+    """Implemented by `node`, handed to `api` (the subresources exec, attach, portforward, proxy). Each call raises ApiError
+    while the request is still an ordinary one, and else returns what is called once the client's streams are there."""
+
+    async def exec(self, namespace: str, name: str, uid: str, options: StreamOptions, /) -> Run: ...
+
+    async def forward(self, namespace: str, name: str, uid: str, /) -> Forward: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ endpoint is a `Handler` too, mounted by `plane` under a path prefix. Pure: holds
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -44,14 +44,27 @@ class Request:
         return next((value for key, value in self.query if key == name), default)
 
 
+class Wire(Protocol):
+    """A connection as raw bytes both ways, taken over by a handler. Several tasks may write; each call goes out in one piece.
+    Raises ConnectionError once the peer has gone."""
+
+    async def read(self) -> bytes:
+        """What has come, b"" at the end."""
+
+    async def write(self, *pieces: bytes) -> None:
+        """Returns when the peer has read enough for more."""
+
+
 @dataclass(slots=True)
 class Response:
     """A body of bytes is sent with Content-Length; an async iterator is sent chunked as it comes, and is closed
-    (`aclose`) when the peer goes away."""
+    (`aclose`) when the peer goes away. With `upgrade` (status 101) the connection is handed over to it after the head, and
+    closed when it returns; it is cancelled when the server closes."""
 
     status: int
     body: bytes | AsyncIterator[bytes] = b""
     headers: dict[str, str] = field(default_factory=dict)
+    upgrade: Callable[[Wire], Awaitable[None]] | None = None
 
 
 class Handler(Protocol):

@@ -19,7 +19,7 @@ from styr.kinds import meta
 from styr.kinds.errors import AlreadyExists, ApiError, NotFound
 from styr.kinds.meta import Key
 from styr.kinds.resources import LEASE, NAMESPACE, NODE, POD, Object
-from styr.kinds.seams import ImageStore, PodLogs
+from styr.kinds.seams import ImageStore, PodLogs, PodStreams
 from styr.kit.clock import Clock
 from styr.kit.files import make_private
 from styr.kit.log import Log
@@ -32,6 +32,7 @@ from styr.node.pod import DRAIN, PodWorker
 from styr.node.runtimes.base import Runtime
 from styr.node.runtimes.process import ProcessRuntime
 from styr.node.shutdown import stop_pod
+from styr.node.streams import Streams
 
 if TYPE_CHECKING:
     from styr.client.client import Client
@@ -46,6 +47,7 @@ class Node:
     """`name` "" takes the machine's. `data_dir` is DIR; this room owns DIR/node below it."""
 
     logs: PodLogs
+    streams: PodStreams
 
     def __init__(
         self, client: Client, *, name: str = "", data_dir: Path, images: ImageStore | None = None,
@@ -62,6 +64,7 @@ class Node:
         self._tasks = Tasks("node")
         self._machine: dict[str, Any] = {}
         self.logs = FileLogs(self._folder, clock)
+        self.streams = Streams(self._workers.get)
         self._metrics = NodeMetrics(lambda: [worker.record for worker in self._workers.values()], registry)
 
     def controllers(self) -> list[Controller]:

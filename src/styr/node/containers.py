@@ -14,17 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from styr.client.context import Context
+from styr.kinds.errors import NotFound
 from styr.kinds.pods import HOST_IMAGE
 from styr.kinds.resources import Object, Resource
-from styr.kinds.seams import Image, ImageStore
+from styr.kinds.seams import Image, ImageStore, Run, StreamOptions, Terminal
 from styr.kit.clock import Clock
 from styr.kit.files import make_private
-from styr.node import environment, probes
+from styr.node import environment, probes, visit
 from styr.node.logs import last_lines, log_path
 from styr.node.metrics import NodeMetrics
 from styr.node.plan import ended
 from styr.node.record import ContainerRecord, PodRecord
-from styr.node.runtimes.base import Launch, Runtime, RuntimeFailed
+from styr.node.runtimes.base import Handle, Launch, Runtime, RuntimeFailed
 
 CONFIG_RETRY = 2.0
 """Seconds until a container that could not be prepared (a missing Secret) is tried again."""
@@ -46,6 +47,8 @@ class Containers:
         self._save, self._changed = save, changed
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._launches: dict[str, Launch] = {}
+        self._visits: dict[Handle, str] = {}
+        """Commands that clients run, and the container of each."""
         self._helpers: set[asyncio.Task[None]] = set()
         self._counter = 0
 
@@ -156,6 +159,7 @@ class Containers:
         probing = asyncio.create_task(self._probe(spec, container))
         try:
             exit = await self._runtime.wait(handle, exit_file)
+            await self._end_visits(container.name)
             if not exit.known:
                 await self._runtime.sweep(self.folder)
                 exit = replace(exit, finished=self._clock.time())
@@ -207,6 +211,47 @@ class Containers:
         finally:
             for path in (log, exit_file, log.with_name(log.name + ".1")):
                 path.unlink(missing_ok=True)
+
+    # visiting
+
+    async def visit(self, name: str, options: StreamOptions) -> Run:
+        """What runs a client's command in a running container. Raises NotFound."""
+        spec = self._running_spec(name)
+        if name not in self._launches:
+            self._launches[name] = await self._prepare(spec, self.record.container(name).restarts, fresh=False)
+            self._running_spec(name)
+        launch = replace(self._launches[name], argv=options.command)
+
+        async def run(terminal: Terminal) -> int:
+            self._running_spec(name)
+            return await visit.run(self._runtime, launch, options, terminal, lambda handle: self._visited(name, handle))
+
+        return run
+
+    def _running_spec(self, name: str) -> Mapping[str, Any]:
+        specs: list[Mapping[str, Any]] = [
+            *(self.pod["spec"].get("initContainers") or ()),
+            *self.pod["spec"]["containers"],
+        ]
+        spec = next((spec for spec in specs if spec["name"] == name), None)
+        if spec is None or self.record.container(name).phase != "running":
+            raise NotFound(f'unable to upgrade connection: container not found ("{name}")')
+        return spec
+
+    def _visited(self, name: str, handle: Handle) -> None:
+        """Its launcher stays as long as anything runs that the command left in the background."""
+        self._visits[handle] = name
+        self._spawn(self._follow_visit(handle))
+
+    async def _follow_visit(self, handle: Handle) -> None:
+        try:
+            await self._runtime.wait(handle, self.folder)
+        finally:
+            self._visits.pop(handle, None)
+
+    async def _end_visits(self, name: str) -> None:
+        handles = [handle for handle, where in self._visits.items() if where == name]
+        await asyncio.gather(*(self._runtime.kill(handle, None) for handle in handles))
 
     # stopping
 

@@ -38,7 +38,7 @@ from styr.gateway.protos import GatewayError
 from styr.kinds import meta
 from styr.kinds.errors import AlreadyExists, NotFound, Unavailable
 from styr.kinds.resources import CRD, GATEWAY, GATEWAY_CLASS, PROMETHEUS_RULE, Object, Resource
-from styr.kinds.seams import LogOptions
+from styr.kinds.seams import Forward, LogOptions, PodStreams, Run, StreamOptions
 from styr.kinds.transport import User
 from styr.kit.clock import SystemClock
 from styr.kit.files import make_private
@@ -192,6 +192,12 @@ class Plane:
             raise Unavailable("the node is starting")
         return self._parts.node.logs(namespace, name, uid, options)
 
+    @property
+    def _streams(self) -> PodStreams:
+        if self._parts is None:
+            raise Unavailable("the node is starting")
+        return self._parts.node.streams
+
     def _gateway_port(self, last: int) -> int:
         """An Envoy that was left running holds the last port itself; only another port must be free."""
         asked = self.settings.gateway_port
@@ -208,7 +214,10 @@ class Plane:
         self._stack.push_async_callback(store.close)
         metrics = ApiMetrics(store, self.registry, database)
         keys = SigningKeys(certificates.tokens, self.clock)
-        server = ApiServer(store, clock=self.clock, random=self.random, logs=self._logs, metrics=metrics, keys=keys)
+        streams = _Streams(lambda: self._streams)
+        server = ApiServer(
+            store, clock=self.clock, random=self.random, logs=self._logs, streams=streams, metrics=metrics, keys=keys
+        )
         await server.start()
         return server, Client(InProcessTransport(server, PLANE), user_agent="styr")
 
@@ -294,6 +303,19 @@ class Plane:
             self.folder.kubeconfig, server=f"https://127.0.0.1:{listener.port}", ca=certificates.ca, token=token
         )
         return listener.port
+
+
+class _Streams:
+    """The node's streams, once there is a node."""
+
+    def __init__(self, node: Callable[[], PodStreams]) -> None:
+        self._node = node
+
+    async def exec(self, namespace: str, name: str, uid: str, options: StreamOptions, /) -> Run:
+        return await self._node().exec(namespace, name, uid, options)
+
+    async def forward(self, namespace: str, name: str, uid: str, /) -> Forward:
+        return await self._node().forward(namespace, name, uid)
 
 
 async def ensure(client: Client, resource: Resource, wanted: Object) -> None:

@@ -1,12 +1,13 @@
 """One HTTP/1.1 connection: bytes in, `Request`s to the handler, `Response`s out, in order.
 
-Called by asyncio (`http.serve` makes one per connection). Calls httptools, `wire`, the authenticator and the handler.
+Called by asyncio (`http.serve` makes one per connection). Calls httptools, `wire`, `writer`, the authenticator and the handler.
 Requests of one connection are answered one after the other, also when they arrive together (pipelining). The body of an
 API request is collected, up to a limit; that of a request under a streaming prefix is handed on as it comes, and the peer
 is held back when the handler is slow. A peer that does not read holds up its own response only, and not for ever.
 
-Life of a request: head complete (`_Exchange` is made, authenticated, refused early where that is due) -> body complete,
-or at once when streaming -> `_answer` runs as a task -> next in the queue.
+Life of a request: head complete (an `Exchange` is made, authenticated, refused early where that is due) -> body complete,
+or at once when streaming -> `_answer` runs as a task -> next in the queue. A response with an `upgrade` takes the connection
+over (`takeover`): what comes after its request is no HTTP, and goes to it as it is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,10 @@ from styr.kinds.transport import ANONYMOUS, Handler, Request, Response, User
 from styr.kit.log import Log
 from styr.serving import wire
 from styr.serving.body import HIGH_WATER, Body, inflated
+from styr.serving.deadline import Deadline
+from styr.serving.exchange import Exchange
+from styr.serving.takeover import Takeover
+from styr.serving.writer import Stalled, Writer
 
 log = Log("styr.serving.http")
 
@@ -68,39 +73,6 @@ class _HeadTooLarge(Exception):
     """Raised inside a parser callback; httptools hands it on as the cause of its own error."""
 
 
-class _Stalled(Exception):
-    """The peer has not read anything for `Timeouts.stall`."""
-
-
-class _Exchange:
-    """One request being received, and what is known of how to answer it."""
-
-    __slots__ = (
-        *("body", "challenge", "chunked", "complete", "expects", "identify", "keep_alive"),
-        *("method", "refusal", "request", "size", "stream"),
-    )
-
-    def __init__(self, method: str = "GET") -> None:
-        self.method = method
-        self.request = Request(method, "/")
-        self.refusal: ApiError | None = None
-        self.identify: Callable[[], Awaitable[User]] | None = None
-        self.challenge = False
-        self.body: list[bytes] = []
-        self.size = 0
-        self.stream: Body | None = None
-        self.complete = False
-        self.keep_alive = False
-        self.chunked = True
-        """HTTP/1.1: the answer may be chunked. An older peer is answered until the end of the connection."""
-        self.expects = False
-
-    def refuse(self, error: ApiError) -> None:
-        self.refusal = error
-        self.keep_alive = False
-        self.body.clear()
-
-
 class Connection(asyncio.Protocol):
     """See the module. Everything runs on the server's event loop."""
 
@@ -110,6 +82,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
+        self._writer: Writer
         self._certificate: Mapping[str, Any] | None = None
         self._target = b""
         self._headers: dict[str, str] = {}
@@ -117,63 +90,73 @@ class Connection(asyncio.Protocol):
         self._head_count = 0
         self._in_head = True
         self._head_started = False
-        self._receiving: _Exchange | None = None
-        self._queue: deque[_Exchange] = deque()
-        self._current: _Exchange | None = None
+        self._receiving: Exchange | None = None
+        self._queue: deque[Exchange] = deque()
+        self._current: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
-        self._writable = asyncio.Event()
-        self._writable.set()
         self._paused = False
         self._deaf = False
         """No more requests are taken from this connection; input is thrown away."""
         self._lost = False
         self._endless = False
-        """What runs now may last as long as the peer likes: it is cancelled when the peer goes, or the server closes."""
-        self._deadline = math.inf
-        self._timer: asyncio.TimerHandle | None = None
+        """The handler that runs now may last as long as the peer likes: cancelled when the peer goes, or the server closes."""
+        self._after_http: bytes | None = None
+        """What came behind a request for another protocol."""
+        self._takeover: Takeover | None = None
+        self._deadline = Deadline(self._loop, self._expired)
 
     # --- asyncio's side ------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._writer = Writer(transport, self._timeouts.stall)
         if self._settings.closing or len(self._settings.connections) >= self._settings.max_connections:
             transport.abort()
             return
         transport.set_write_buffer_limits(high=HIGH_WATER)
         self._certificate = transport.get_extra_info("peercert") or None
         self._settings.connections.add(self)
-        self._arm(self._timeouts.head)
+        self._deadline.arm(self._timeouts.head)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._settings.connections.discard(self)
-        self._lost = self._deaf = True
-        if self._timer:
-            self._timer.cancel()
+        self._lost = self._deaf = self._writer.lost = True
+        self._deadline.cancel()
         self._queue.clear()
         for exchange in (self._current, self._receiving):
             if exchange and exchange.stream and not exchange.complete:
                 exchange.stream.end(BadRequest("the peer went away before the end of the body"))
-        self._writable.set()
-        if self._task and self._endless:
+        self._writer.resume()
+        if self._takeover:
+            self._takeover.end()
+        if self._task and (self._endless or self._writer.endless):
             # Anything else finishes: a write that was begun is not torn in two because its author hung up.
             self._task.cancel()
 
     def pause_writing(self) -> None:
-        self._writable.clear()
+        self._writer.pause()
 
     def resume_writing(self) -> None:
-        self._writable.set()
+        self._writer.resume()
 
     def data_received(self, data: bytes) -> None:
+        if self._takeover:
+            self._takeover.feed(data)
+            return
+        if self._after_http is not None and not self._lost:
+            self._after_http += data
+            return
         if self._deaf and not self._receiving:
             return
         was_in_head = self._in_head
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # The request was answered as an ordinary one; its connection ends with it.
+        except httptools.HttpParserUpgrade as upgrade:
+            # Whether it is taken up or answered as an ordinary request: what follows it is not HTTP.
             self._deaf = True
+            self._after_http = bytes(data[upgrade.args[0] :])
+            self._pause()
         except httptools.HttpParserError as error:
             self._malformed(error)
             return
@@ -191,32 +174,17 @@ class Connection(asyncio.Protocol):
         """After each piece of input: what are we waiting for now, and how long?"""
         if self._receiving is not None:
             if not self._deaf:
-                self._arm(math.inf if self._paused else self._timeouts.body)
+                self._deadline.arm(math.inf if self._paused else self._timeouts.body)
         elif self._current is not None:
-            self._deadline = math.inf
+            self._deadline.disarm()
         elif self._head_size and not self._head_started:
             self._head_started = True
-            self._arm(self._timeouts.head)
-
-    def _arm(self, seconds: float) -> None:
-        """Sets the one deadline of this connection. A timer that fires too early sets itself anew: cheap to move."""
-        self._deadline = self._loop.time() + seconds
-        if self._deadline < math.inf and (self._timer is None or self._timer.when() > self._deadline):
-            if self._timer:
-                self._timer.cancel()
-            self._timer = self._loop.call_at(self._deadline, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        if self._deadline == math.inf or self._lost:
-            return
-        if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._on_timer)
-        else:
-            self._expired()
+            self._deadline.arm(self._timeouts.head)
 
     def _expired(self) -> None:
         exchange = self._receiving
+        if self._lost:
+            return
         if self._deaf or (exchange and exchange.refusal):
             self._transport.abort()
         elif exchange and exchange.stream:
@@ -249,14 +217,13 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._in_head = self._head_started = False
         self._head_size = 0
-        exchange = _Exchange(self._parser.get_method().decode("ascii"))
+        exchange = Exchange(self._parser.get_method().decode("ascii"))
         self._receiving = exchange
         if self._deaf:
             return
         exchange.chunked = self._parser.get_http_version() != "1.0"
-        exchange.keep_alive = (
-            exchange.chunked and self._parser.should_keep_alive() and not self._parser.should_upgrade()
-        )
+        exchange.upgrade = self._parser.should_upgrade()
+        exchange.keep_alive = exchange.chunked and self._parser.should_keep_alive() and not exchange.upgrade
         exchange.expects = self._headers.get("expect", "").lower() == "100-continue"
         try:
             self._admit(exchange)
@@ -297,7 +264,7 @@ class Connection(asyncio.Protocol):
 
     # --- a request -----------------------------------------------------------------------------------------------------
 
-    def _admit(self, exchange: _Exchange) -> None:
+    def _admit(self, exchange: Exchange) -> None:
         """Reads the head; refuses what can be refused before the body is read. Raises `ApiError`."""
         headers = self._headers
         path, query = wire.parse_target(self._target)
@@ -321,13 +288,13 @@ class Connection(asyncio.Protocol):
             del headers["content-encoding"]
             exchange.request.body = inflated(exchange.stream)
 
-    def _want_body(self, exchange: _Exchange) -> None:
+    def _want_body(self, exchange: Exchange) -> None:
         self._say_continue(exchange)
         self._resume()
         if not exchange.complete:
-            self._arm(self._timeouts.body)
+            self._deadline.arm(self._timeouts.body)
 
-    def _say_continue(self, exchange: _Exchange) -> None:
+    def _say_continue(self, exchange: Exchange) -> None:
         if exchange.expects and not self._lost:
             exchange.expects = False
             self._transport.write(CONTINUE)
@@ -343,9 +310,9 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: ApiError) -> None:
         """Ends the request that is coming in, and with it the connection."""
-        exchange, self._receiving = self._receiving or _Exchange(), None
+        exchange, self._receiving = self._receiving or Exchange(), None
         self._in_head, self._deaf = True, True
-        self._deadline = math.inf
+        self._deadline.disarm()
         if exchange.stream:
             exchange.stream.end(error)
             exchange.keep_alive = False
@@ -365,7 +332,7 @@ class Connection(asyncio.Protocol):
 
     # --- the answers, in order -----------------------------------------------------------------------------------------
 
-    def _enqueue(self, exchange: _Exchange) -> None:
+    def _enqueue(self, exchange: Exchange) -> None:
         self._queue.append(exchange)
         if self._current is None:
             self._next()
@@ -381,17 +348,21 @@ class Connection(asyncio.Protocol):
         self._resume()
         if self._receiving is not None:
             self._say_continue(self._receiving)
-            self._arm(self._timeouts.body)
+            self._deadline.arm(self._timeouts.body)
         else:
-            self._arm(self._timeouts.head if self._head_size else self._timeouts.idle)
+            self._deadline.arm(self._timeouts.head if self._head_size else self._timeouts.idle)
 
-    async def _answer(self, exchange: _Exchange) -> None:
+    async def _answer(self, exchange: Exchange) -> None:
         try:
-            await self._send(exchange, await self._respond(exchange))
+            response = await self._respond(exchange)
+            if response.upgrade is not None and exchange.upgrade:
+                await self._hand_over(response)
+            else:
+                await self._send(exchange, response)
         except asyncio.CancelledError:
             self._transport.close()
             raise
-        except _Stalled:
+        except Stalled:
             log.info("peer does not read, connection dropped", path=exchange.request.path)
             self._transport.abort()
         except Exception as error:
@@ -401,7 +372,25 @@ class Connection(asyncio.Protocol):
         else:
             self._finish(exchange)
 
-    async def _respond(self, exchange: _Exchange) -> Response:
+    async def _hand_over(self, response: Response) -> None:
+        """Until the other protocol is through with the connection."""
+        assert response.upgrade is not None
+        if self._lost:
+            return
+        self._deadline.disarm()
+        self._writer.write(wire.head(response, length=None, close=False, chunked=False))
+        begun, self._after_http = self._after_http or b"", None
+        self._takeover = Takeover(self._transport, self._writer, begun)
+        self._resume()
+        self._endless = True
+        try:
+            await response.upgrade(self._takeover)
+        except ConnectionError as error:
+            log.debug("the peer of a stream has gone", error=error)
+        finally:
+            self._endless = False
+
+    async def _respond(self, exchange: Exchange) -> Response:
         request = exchange.request
         try:
             if exchange.refusal:
@@ -429,61 +418,12 @@ class Connection(asyncio.Protocol):
                 InternalError(f"Internal error occurred: {type(error).__name__}; see the server's log")
             )
 
-    async def _send(self, exchange: _Exchange, response: Response) -> None:
+    async def _send(self, exchange: Exchange, response: Response) -> None:
         exchange.keep_alive &= exchange.complete and not (self._settings.closing or self._deaf)
-        body, wanted = response.body, wire.has_body(exchange.method, response.status)
-        if isinstance(body, bytes):
-            head = wire.head(response, length=len(body), close=not exchange.keep_alive)
-            if not self._lost:
-                if wanted and len(body) > HIGH_WATER:
-                    # Never copied: neither behind the head, nor what the socket does not take at once.
-                    self._transport.write(head)
-                    self._transport.write(memoryview(body))
-                else:
-                    self._transport.write(head + body if wanted else head)
-                await self._drain()
-            return
-        try:
-            if not self._lost:
-                self._transport.write(
-                    wire.head(response, length=None, close=not exchange.keep_alive, chunked=exchange.chunked)
-                )
-                if wanted:
-                    await self._stream(body, exchange.chunked)
-        finally:
-            closing = getattr(body, "aclose", None)
-            if closing:
-                await closing()
+        wanted = wire.has_body(exchange.method, response.status)
+        await self._writer.send(response, wanted=wanted, keep_alive=exchange.keep_alive, chunked=exchange.chunked)
 
-    async def _stream(self, body: AsyncIterator[bytes], chunked: bool) -> None:
-        self._endless = True
-        try:
-            async for piece in body:
-                if piece:
-                    self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-                    await self._drain()
-        except asyncio.CancelledError:
-            if chunked and not self._lost:
-                self._transport.write(b"0\r\n\r\n")
-            raise
-        finally:
-            self._endless = False
-        if chunked:
-            self._transport.write(b"0\r\n\r\n")
-            await self._drain()
-
-    async def _drain(self) -> None:
-        """Waits until the peer has read enough. Raises `_Stalled` when it reads nothing at all for too long."""
-        while not self._writable.is_set():
-            before = self._transport.get_write_buffer_size()
-            try:
-                async with asyncio.timeout(self._timeouts.stall):
-                    await self._writable.wait()
-            except TimeoutError:
-                if self._transport.get_write_buffer_size() >= before:
-                    raise _Stalled from None
-
-    def _finish(self, exchange: _Exchange) -> None:
+    def _finish(self, exchange: Exchange) -> None:
         if self._lost:
             return
         if exchange.keep_alive and exchange.complete:
@@ -500,7 +440,7 @@ class Connection(asyncio.Protocol):
         self._resume()
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        self._arm(self._timeouts.linger)
+        self._deadline.arm(self._timeouts.linger)
 
     # --- the server's side ---------------------------------------------------------------------------------------------
 
@@ -508,7 +448,7 @@ class Connection(asyncio.Protocol):
         """Closes when idle, ends a stream properly, lets a short answer finish. Returns the task to wait for, if any."""
         if self._task is None:
             self._transport.close()
-        elif self._endless:
+        elif self._endless or self._writer.endless:
             self._task.cancel()
         return self._task
 

@@ -36,6 +36,17 @@ class Handle:
 
 
 @dataclass(frozen=True, slots=True)
+class Visit:
+    """How a command is run in a container for somebody who waits: on the given descriptors, which stay the caller's, instead
+    of a log. It ends with the node. `terminal` is the path of the terminal that the descriptors are, "" for pipes. Its exit is
+    written to `report` as the exit file's line, once the command itself has ended."""
+
+    stdio: tuple[int, int, int]
+    report: int
+    terminal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """All that is needed to start one container. `readable` and `writable` are added to what every pod may read."""
 
@@ -48,6 +59,7 @@ class Launch:
     writable: tuple[Path, ...] = ()
     timeout: float = 0.0
     """Seconds after which it is killed whoever watches; 0 for never."""
+    visit: Visit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +93,9 @@ class Runtime(Protocol):
     def terminate(self, handle: Handle) -> None:
         """Asks it to end (SIGTERM to its process group)."""
 
-    async def kill(self, handle: Handle, folder: Path) -> None:
-        """Ends every process of the container now; returns when none is left. `folder` is the pod's own."""
+    async def kill(self, handle: Handle, folder: Path | None) -> None:
+        """Ends every process of the container now; returns when none is left. `folder` is the pod's own; None for a visit,
+        whose end must not touch the rest of the pod."""
 
     async def sweep(self, folder: Path) -> int:
         """Kills whatever process still belongs to that pod folder, however it got away. Returns how many."""

@@ -7,6 +7,10 @@ pid that is not its own child. It imports only built-in modules: about 9 MB resi
 
 Signals: SIGTERM is passed on to the app's process group; SIGUSR1 kills everything at once.
 The exit file, written atomically after the last process is gone: `CODE SIGNAL SECONDS-SINCE-1970 ERROR`.
+
+A command that somebody runs in a container (`kubectl exec`) has a launcher of its own, which is tied to the node: it gets
+descriptors instead of a log, tells the exit through one as soon as the command has ended, and dies with the node. What the
+command left in the background lives on below it, until the node ends it with the container.
 Never logs, never opens a socket, never reads the environment.
 """
 
@@ -36,6 +40,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 _SECCOMP_MODE_FILTER = 2
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _O_PATH = 0o10000000
+_TIOCSCTTY = 0x540E
 
 _HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGINT)
 
@@ -126,6 +131,8 @@ def main() -> int:
     posix.umask(0o077)
     app, error = 0, ""
     try:
+        if spec["node"]:
+            _tie(spec["node"])
         prctl("subreaper", _PR_SET_CHILD_SUBREAPER, 1)
         app, error = _start(spec)
     except OSError as failure:
@@ -137,9 +144,32 @@ def main() -> int:
         code = code if not number else 128 + number
     else:
         code, number = EXEC_FAILED, 0
+    if spec["report"] >= 0:
+        posix.write(spec["report"], _exit_line(code, number, error))
+        posix.close(spec["report"])
+        _outlive_background()
     _kill_children()
-    _write_exit(spec["exit"], code, number, error)
+    if spec["exit"]:
+        _write_exit(spec["exit"], _exit_line(code, number, error))
     return 0
+
+
+def _tie(node: int) -> None:
+    """The kernel kills everything here (SIGUSR1, blocked until we wait for it) when the node ends, however it ends."""
+    prctl("pdeathsig", _PR_SET_PDEATHSIG, signal.SIGUSR1)
+    if posix.getppid() != node:
+        posix._exit(1)
+
+
+def _outlive_background() -> None:
+    """Until nothing is left that the command started, or the node has had enough."""
+    while True:
+        _reap(0)
+        if not _children():
+            return
+        event = signal.sigtimedwait(_HANDLED, 3600.0)
+        if event is not None and event.si_signo in (signal.SIGUSR1, signal.SIGTERM):
+            return
 
 
 def _read_spec() -> dict[str, Any] | None:
@@ -152,14 +182,17 @@ def _read_spec() -> dict[str, Any] | None:
 
 def _start(spec: dict[str, Any]) -> tuple[int, str]:
     """(pid, "") of the app after its exec, or (0, why not)."""
-    log = posix.open(spec["log"], posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o600)
+    streams = _streams(spec)
+    if spec["report"] >= 0:
+        posix.set_inheritable(spec["report"], False)
     reader, writer = posix.pipe()
     parent = posix.getpid()
     app = posix.fork()
     if app == 0:
-        _become(spec, log, writer, parent)
+        _become(spec, streams, writer, parent)
     posix.close(writer)
-    posix.close(log)
+    for stream in set(streams):
+        posix.close(stream)
     message = b""
     while chunk := posix.read(reader, 4096):
         message += chunk
@@ -170,16 +203,29 @@ def _start(spec: dict[str, Any]) -> tuple[int, str]:
     return 0, message.decode("utf-8", "replace")
 
 
-def _become(spec: dict[str, Any], log: int, writer: int, parent: int) -> NoReturn:
+def _streams(spec: dict[str, Any]) -> tuple[int, int, int]:
+    """What becomes the app's input, output and error."""
+    if spec["stdio"]:
+        for stream in spec["stdio"]:
+            posix.set_inheritable(stream, False)
+        first, second, third = spec["stdio"]
+        return first, second, third
+    nothing = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+    log = posix.open(spec["log"], posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o600)
+    return nothing, log, log
+
+
+def _become(spec: dict[str, Any], streams: tuple[int, int, int], writer: int, parent: int) -> NoReturn:
     """In the child: the app, or an error on the pipe."""
     try:
         posix.setsid()
         prctl("pdeathsig", _PR_SET_PDEATHSIG, signal.SIGKILL)
         if posix.getppid() != parent:
             posix._exit(1)
-        nothing = posix.open("/dev/null", posix.O_RDWR)
-        for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        for target, source in enumerate(streams):
             posix.dup2(source, target)
+        if spec["terminal"]:
+            _call(_symbol("ioctl"), "controlling terminal", 0, _TIOCSCTTY, 0)
         posix.umask(spec["umask"])
         posix.chdir(spec["cwd"])
         _limit(spec)
@@ -254,6 +300,7 @@ def _signal_group(app: int, number: int) -> None:
 
 
 def _reap(app: int) -> int | None:
+    """Takes in whoever has ended; the wait status of the app when it is among them."""
     ended = None
     while True:
         try:
@@ -311,6 +358,8 @@ def _slurp(path: str) -> bytes:
 
 def _watch_log(spec: dict[str, Any], before: int) -> tuple[float, int]:
     """(seconds until the next look, size now). A log that grows fast is looked at more often."""
+    if spec["stdio"]:
+        return 3600.0, 0
     cap = spec["log_cap"]
     try:
         size = posix.stat(spec["log"]).st_size
@@ -341,8 +390,11 @@ def rotate(path: str, cap: int) -> None:
         posix.close(fresh)
 
 
-def _write_exit(path: str, code: int, number: int, error: str) -> None:
-    line = f"{code} {number} {time.time():.6f} {' '.join(error.split())}\n".encode()
+def _exit_line(code: int, number: int, error: str) -> bytes:
+    return f"{code} {number} {time.time():.6f} {' '.join(error.split())}\n".encode()
+
+
+def _write_exit(path: str, line: bytes) -> None:
     try:
         file = posix.open(path + ".new", posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o600)
         posix.write(file, line)

@@ -47,7 +47,9 @@ class ProcessRuntime:
 
     def start(self, launch: Launch, record: Callable[[Handle], None]) -> Handle:
         spec = self._spec(launch)
-        launch.exit.unlink(missing_ok=True)
+        visit = launch.visit
+        if visit is None:
+            launch.exit.unlink(missing_ok=True)
         try:
             child = subprocess.Popen(
                 [_python(), "-I", "-S", "-E", launcher.__file__],
@@ -57,6 +59,7 @@ class ProcessRuntime:
                 env={},
                 cwd="/",
                 start_new_session=True,
+                pass_fds=(*visit.stdio, visit.report) if visit else (),
             )
         except OSError as error:
             raise RuntimeFailed("CreateContainerError", f"the launcher does not start: {error}") from error
@@ -83,14 +86,20 @@ class ProcessRuntime:
         for text in (*launch.argv, *launch.env, *launch.env.values()):
             if "\0" in text:
                 raise RuntimeFailed("CreateContainerConfigError", "a command or variable holds a NUL byte")
-        rules = sandbox.rules(launch.readable, launch.writable) if self._kernel.landlock else []
+        visit = launch.visit
+        terminals = [visit.terminal] if visit and visit.terminal else []
+        rules = sandbox.rules(launch.readable, launch.writable, terminals) if self._kernel.landlock else []
         return marshal.dumps(
             {
                 "argv": list(launch.argv),
                 "env": dict(launch.env),
                 "cwd": str(launch.cwd),
                 "log": str(launch.log),
-                "exit": str(launch.exit),
+                "exit": "" if visit else str(launch.exit),
+                "stdio": visit.stdio if visit else (),
+                "report": visit.report if visit else -1,
+                "terminal": bool(terminals),
+                "node": os.getpid() if visit else 0,
                 "umask": 0o022,
                 "timeout": launch.timeout,
                 "log_cap": self._log_cap,
@@ -123,7 +132,7 @@ class ProcessRuntime:
     def terminate(self, handle: Handle) -> None:
         self._signal(handle, signal.SIGTERM)
 
-    async def kill(self, handle: Handle, folder: Path) -> None:
+    async def kill(self, handle: Handle, folder: Path | None) -> None:
         """The launcher kills its own children; one that does not answer within two seconds is killed with them."""
         descriptor = self._open(handle)
         if descriptor is None:
@@ -136,7 +145,8 @@ class ProcessRuntime:
                 log.warning("launcher does not answer, killing it", pid=handle.pid)
                 send(descriptor, signal.SIGKILL)
                 await ended(descriptor)
-                await self.sweep(folder)
+                if folder is not None:
+                    await self.sweep(folder)
         finally:
             os.close(descriptor)
 
@@ -177,9 +187,17 @@ def _kill_exactly(target: ProcessId, folder: Path) -> bool:
 def read_exit(path: Path) -> Exit:
     """What the launcher wrote; `known=False` when it wrote nothing."""
     try:
-        code, number, finished, error = path.read_text("utf-8", "replace").rstrip("\n").split(" ", 3)
+        return parse_exit(path.read_bytes())
+    except OSError:
+        return parse_exit(b"")
+
+
+def parse_exit(line: bytes) -> Exit:
+    """A line of the launcher's. `known=False` when it is none."""
+    try:
+        code, number, finished, error = line.decode("utf-8", "replace").rstrip("\n").split(" ", 3)
         return Exit(int(code), int(number), float(finished), error)
-    except (OSError, ValueError):
+    except ValueError:
         return Exit(UNKNOWN_EXIT, 0, time.time(), known=False)
 
 

@@ -88,12 +88,12 @@ def _errno_action() -> bool:
     return "errno" in Path("/proc/sys/kernel/seccomp/actions_avail").read_text().split()
 
 
-def rules(readable: Iterable[Path], writable: Iterable[Path]) -> list[tuple[str, int]]:
+def rules(readable: Iterable[Path], writable: Iterable[Path], terminals: Iterable[str] = ()) -> list[tuple[str, int]]:
     """Landlock rules: system folders and this Python to read, devices, the given folders. What stands nowhere is denied."""
     python = {sys.base_prefix, sys.base_exec_prefix, _real_python()} - {"", "/"}
     return [
         *((path, READ) for path in (*SYSTEM, *sorted(python))),
-        *((path, READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV) for path in DEVICES),
+        *((path, READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV) for path in (*DEVICES, *terminals)),
         ("/dev/shm", _ALL_RIGHTS & ~(EXECUTE | IOCTL_DEV)),  # noqa: S108 - POSIX semaphores live there
         *((str(path), READ) for path in readable),
         *((str(path), _ALL_RIGHTS & ~IOCTL_DEV) for path in writable),
