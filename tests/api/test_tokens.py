@@ -191,8 +191,9 @@ async def test_audiences() -> None:
         assert found["user"]["username"] == "system:serviceaccount:default:robot"
         own = await api.review(await api.token())
         assert own["audiences"] == [ISSUER]
-        static = await api.review("root-token", "any")
-        assert (static["user"]["username"], static["audiences"]) == ("styr-admin", ["any"])
+        static = await api.review("root-token", "any", ISSUER)
+        assert (static["user"]["username"], static["audiences"]) == ("styr-admin", [ISSUER])
+        assert "authenticated" not in await api.review("root-token", "any")
         assert "invalid bearer token" in (await api.review("nonsense"))["error"]
 
 

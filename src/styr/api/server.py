@@ -7,7 +7,7 @@ whoever hands the request in. Calls verbs, discovery, OpenAPI, reviews; never th
 from __future__ import annotations
 
 import random as randoms
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from styr.api import bootstrap, discovery, reviews
@@ -35,6 +35,7 @@ from styr.kinds.errors import (
     MethodNotAllowed,
     NotAcceptable,
     NotFound,
+    Unauthorized,
     Unavailable,
 )
 from styr.kinds.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, CRD, NAMESPACE, ROLE, ROLE_BINDING, Object
@@ -125,6 +126,8 @@ class ApiServer:
             self.accounts,
             streams,
         )
+        self.allows_anonymous: Callable[[str], bool] | None = None
+        """May a path be asked for without a credential, before roles are looked at? None: any."""
         self._mounts: dict[str, Handler] = {}
         self._openapi: OpenApi | None = None
         self._ready = False
@@ -163,6 +166,8 @@ class ApiServer:
 
     async def _answer(self, request: Request, seen: _Seen) -> Response:
         path = request.path
+        if self.allows_anonymous is not None and request.user == ANONYMOUS and not self.allows_anonymous(path):
+            raise Unauthorized("Unauthorized")
         for prefix, handler in self._mounts.items():
             if path.startswith(prefix) or path == prefix[:-1]:
                 return await self._mounted(request, handler)

@@ -79,6 +79,11 @@ class Folder:
         return self.path / "token"
 
     @property
+    def authentication(self) -> Path:
+        """Whose tokens are believed (AuthenticationConfiguration), if there is such a file."""
+        return self.path / "authentication.yaml"
+
+    @property
     def log(self) -> Path:
         return self.path / "log" / "styr.log"
 

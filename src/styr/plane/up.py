@@ -23,7 +23,9 @@ from dataclasses import dataclass
 from styr import controllers
 from styr.api import pki
 from styr.api.authn.accounts import Legacy
+from styr.api.authn.configuration import ConfigurationError
 from styr.api.authn.keys import SigningKeys
+from styr.api.authn.oidc import Oidc
 from styr.api.metrics import ApiMetrics
 from styr.api.server import ApiServer
 from styr.api.store.checks import StoreError
@@ -218,6 +220,13 @@ class Plane:
         server = ApiServer(
             store, clock=self.clock, random=self.random, logs=self._logs, streams=streams, metrics=metrics, keys=keys
         )
+        try:
+            issuers = Oidc(self.folder.authentication, self.clock, server.accounts.audiences)
+        except ConfigurationError as error:
+            raise StartError(f"{error}. Mend the file, or take it away.") from None
+        self._stack.callback(issuers.close)
+        server.tokens.kinds.append(issuers)
+        server.allows_anonymous = issuers.allows_anonymous
         await server.start()
         return server, Client(InProcessTransport(server, PLANE), user_agent="styr")
 

@@ -23,6 +23,7 @@ Claims = dict[str, Any]
 CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 _HASHES = {"256": "SHA256", "384": "SHA384", "512": "SHA512"}
 _RSA_BITS = (2048, 8192)
+_RSA = tuple(f"{kind}{size}" for kind in ("RS", "PS") for size in _HASHES)
 
 
 class BadToken(Exception):
@@ -82,22 +83,25 @@ def _text(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public key. `algorithm` is the one that its tokens must name, such as ES256."""
+    """A public key. `algorithm` is the one that its tokens must name, such as ES256; an issuer that does not say which it uses
+    with an RSA key may use any of `others` too."""
 
     id: str
     algorithm: str
     public: Any
+    others: tuple[str, ...] = ()
 
     def check(self, token: Token) -> None:
         """Raises BadToken unless this key signed it."""
         from cryptography.exceptions import InvalidSignature
 
-        if token.header.get("alg") != self.algorithm:
-            raise BadToken(f"it is signed with {str(token.header.get('alg'))[:20]!r}, its key is for {self.algorithm}")
+        named = token.header.get("alg")
+        if named != self.algorithm and named not in self.others:
+            raise BadToken(f"it is signed with {str(named)[:20]!r}, its key is for {self.algorithm}")
         if "crit" in token.header:
             raise BadToken("it demands an extension (crit) that is not known")
         try:
-            _verify(self.public, self.algorithm, token.signature, token.signed)
+            _verify(self.public, str(named), token.signature, token.signed)
         except (InvalidSignature, ValueError):
             raise BadToken("its signature is not its key's") from None
 
@@ -186,7 +190,8 @@ def from_jwk(jwk: Mapping[str, Any]) -> Key | None:
             return None
         if jwk["kty"] == "EC" and algorithm != _algorithm(public):
             return None
-        return Key(str(jwk.get("kid") or ""), algorithm, public)
+        others = _RSA if jwk["kty"] == "RSA" and not jwk.get("alg") else ()
+        return Key(str(jwk.get("kid") or ""), algorithm, public, others)
     except (KeyError, ValueError, TypeError, BadToken):
         return None
 

@@ -64,11 +64,18 @@ class Tokens:
     async def review(self, text: str, audiences: Sequence[str]) -> Identity:
         """Raises BadToken, with the reason in words."""
         if self.static is not None and (user := self.static(text.encode())) is not None:
-            return Identity(user, tuple(audiences) or self.audiences)
+            return Identity(user, self.shared(audiences))
         found = self._find(text, audiences)
         if found is None:
             raise BadToken("invalid bearer token")
         return found if isinstance(found, Identity) else await found()
+
+    def shared(self, audiences: Sequence[str]) -> tuple[str, ...]:
+        """What a token that names no audience of ours is good for: this server. Raises BadToken when others are asked for."""
+        found = tuple(audience for audience in audiences or self.audiences if audience in self.audiences)
+        if not found and self.audiences:
+            raise BadToken(f"it is for this server alone, not for {list(audiences)!r}")
+        return found
 
     def _find(self, text: str, audiences: Sequence[str]) -> Identity | Later | None:
         for kind in self.kinds:
