@@ -202,6 +202,15 @@ async def test_conflicts_name_every_field(api: Api) -> None:
     assert owned(found, "two") == {"f:data": {"f:k": {}}}
 
 
+async def test_an_applier_owns_nothing_that_he_does_not_name(api: Api) -> None:
+    classes = "/apis/node.k8s.io/v1/runtimeclasses"
+    kind = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass"}
+    await api("POST", classes, {**kind, "metadata": {"name": "r"}, "handler": "fast"})
+    labelled = await apply(api, f"{classes}/r", {**kind, "metadata": {"name": "r", "labels": {"a": "b"}}})
+    assert labelled["handler"] == "fast"  # required, so Go would have written it empty
+    assert owned(labelled, "one") == {"f:metadata": {"f:labels": {"f:a": {}}}}
+
+
 async def test_lists_merge_by_their_keys(api: Api) -> None:
     spec = deployment()["spec"]
     spec["template"]["spec"]["containers"][0]["ports"] = [{"containerPort": 80, "name": "http"}]

@@ -257,6 +257,7 @@ class Watch:
         self._body = body
         self._ready: list[Event] = []
         self._pending: asyncio.Task[bytes] | None = None
+        self._rest = b""
 
     async def next(self, within: float = PATIENCE) -> Event:
         """Raises AssertionError when none comes in time, StopAsyncIteration at the end of the stream."""
@@ -296,7 +297,8 @@ class Watch:
         if not done:
             return False
         chunk, self._pending = self._pending.result(), None
-        for line in chunk.splitlines():
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
             said = json.loads(line)
             self._ready.append(Event(said["type"], said["object"]))
         return bool(self._ready) or await self._read(within)

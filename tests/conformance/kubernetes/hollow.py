@@ -31,6 +31,7 @@ async def register(client: Client, now: str) -> None:
         told = conditions.put((), "Ready", True, now=now, reason="KubeletReady", message="hollow")
         status = {"conditions": told, "allocatable": room, "capacity": room}
         await client.update_status(NODE, {**made, "status": status})
+        await client.patch(NODE, name, "", {"spec": {"taints": None}})  # a new node is tainted until it is ready
 
 
 async def reconcile(ctx: Context, key: Key) -> Outcome:

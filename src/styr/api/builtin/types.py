@@ -116,12 +116,13 @@ def _type(around: Type, kind: str) -> Type:
 
 
 class Reading:
-    """One object being read. `unknown` collects the paths of fields that no type names."""
+    """One object being read. `unknown` collects the paths of fields that no type names; `sparse` adds none."""
 
-    __slots__ = ("unknown",)
+    __slots__ = ("sparse", "unknown")
 
-    def __init__(self) -> None:
+    def __init__(self, *, sparse: bool = False) -> None:
         self.unknown: list[str] = []
+        self.sparse = sparse
 
     def struct(self, value: Any, made: Type, path: str) -> None:
         """Brings a structure into Go's form, in place."""
@@ -142,7 +143,7 @@ class Reading:
                 self._one(value, key, child, known, made, path)
             else:
                 self._plain(value, key, child, known, made, path)
-        for key, empty in made.absent:
+        for key, empty in () if self.sparse else made.absent:
             if key not in value:
                 if isinstance(empty, Type):
                     child = value[key] = {}
@@ -246,10 +247,11 @@ class Reading:
         return child
 
 
-def read(obj: Any, made: Type) -> list[str]:
-    """Brings an object into Go's form, in place; returns the paths of its unknown fields, which are gone from it. Raises
-    BadRequest, in Go's words, for the first value of a wrong type."""
-    reading = Reading()
+def read(obj: Any, made: Type, *, sparse: bool = False) -> list[str]:
+    """Brings an object into Go's form, in place; returns the paths of its unknown fields, which are gone from it. `sparse`:
+    part of an object, whose missing fields say nothing and stay missing. Raises BadRequest, in Go's words, for the first value
+    of a wrong type."""
+    reading = Reading(sparse=sparse)
     head = {key: obj.pop(key) for key in ("apiVersion", "kind") if key in obj}
     try:
         reading.struct(obj, made, "")

@@ -53,7 +53,7 @@ class Strategy:
     def schema(self) -> Schema | None:
         return compile_schema(self.shape) if self.shape is not None else None
 
-    def unknown_fields(self, obj: Object) -> list[str]:
+    def unknown_fields(self, obj: Object, *, sparse: bool = False) -> list[str]:
         return self.schema.unknown_fields(obj) if self.schema else []
 
     def prune(self, obj: Object) -> None:
@@ -127,10 +127,11 @@ class BuiltinStrategy(Strategy):
 class TypedStrategy(BuiltinStrategy):
     """Its objects are read as Go reads them."""
 
-    def unknown_fields(self, obj: Object) -> list[str]:
-        """Reads it, so that they are gone from it. Raises BadRequest for a value of a wrong type."""
+    def unknown_fields(self, obj: Object, *, sparse: bool = False) -> list[str]:
+        """Reads it, so that they are gone from it; `sparse` for a part of an object. Raises BadRequest for a value of a wrong
+        type."""
         try:
-            return types.read(obj, self.type)
+            return types.read(obj, self.type, sparse=sparse)
         except BadRequest as error:
             resource = self.kind.resource
             raise BadRequest(

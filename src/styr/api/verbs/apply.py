@@ -52,7 +52,7 @@ def read(call: Call) -> Object:
     change.check_kind(call, config)
     if meta.setdefault("name", call.name) != call.name:
         raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({call.name})")
-    change.check_fields(call, config)
+    change.check_fields(call, config, sparse=True)
     return config
 
 

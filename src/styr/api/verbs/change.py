@@ -60,14 +60,15 @@ def check_kind(call: Call, obj: Object) -> None:
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
 
 
-def check_fields(call: Call, obj: Object) -> None:
-    """fieldValidation: Strict refuses unknown and doubled fields, Warn (the default) tells them, Ignore is silent."""
+def check_fields(call: Call, obj: Object, *, sparse: bool = False) -> None:
+    """fieldValidation: Strict refuses unknown and doubled fields, Warn (the default) tells them, Ignore is silent. `sparse`:
+    the object is only a part of one."""
     mode = call.request.param("fieldValidation", "Warn") or "Warn"
     if mode not in ("Strict", "Warn", "Ignore"):
         raise BadRequest(f'fieldValidation: Unsupported value: "{mode}": supported values: Ignore, Strict, Warn')
     if mode == "Ignore" or media.is_protobuf(call.content_type):
         return  # in protobuf, what nobody knows has no name
-    found = [f'unknown field "{field}"' for field in call.served.strategy.unknown_fields(obj)]
+    found = [f'unknown field "{field}"' for field in call.served.strategy.unknown_fields(obj, sparse=sparse)]
     if mode == "Strict":
         found += [f'duplicate field "{field}"' for field in bodies.duplicates(call.body)]
         if found:
