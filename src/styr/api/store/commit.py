@@ -10,6 +10,7 @@ transaction and its one fsync. Only after the sync does anybody see a change: re
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from typing import Any, Protocol, TypeVar
 from styr.api.store.checks import WriteFailed
 from styr.api.store.records import Change, ObjectKey, Record, change_of, encode
 from styr.api.store.sqlite import Batch, Database, LogEntry
+from styr.api.store.view import Place, View
 from styr.api.store.window import MAX_BYTES, MAX_CHANGES, Window
 from styr.kinds.errors import InternalError, Unavailable
 from styr.kinds.resources import Object
@@ -27,8 +29,6 @@ from styr.kit.clock import Clock
 from styr.kit.log import Log
 
 T = TypeVar("T")
-Place = tuple[str, str]
-"""(namespace, name) within one resource."""
 
 log = Log("styr.api.store")
 
@@ -78,9 +78,9 @@ class Txn:
     def list(self, resource: str, namespace: str = "") -> Iterator[tuple[ObjectKey, Record]]:
         """In no particular order."""
         overlay = {key: value for key, value in (self._base | self._own).items() if key.resource == resource}
-        for place, record in self._store.state(resource).items():
+        for place, record in self._store.view(resource).items(namespace):
             key = ObjectKey(resource, *place)
-            if key not in overlay and namespace in ("", place[0]):
+            if key not in overlay:
                 yield key, record
         for key, value in overlay.items():
             if value is not None and namespace in ("", key.namespace):
@@ -134,6 +134,8 @@ class Store:
         self._compacted = compacted
         self._limits = (window_changes, window_bytes)
         self._state: dict[str, dict[Place, Record]] = {}
+        self._orders: dict[str, list[Place]] = {}
+        """The keys of a state in order, from the first time that somebody asks for it."""
         self._windows: dict[str, Window] = {}
         self._log: deque[LogEntry] = deque()
         self._log_bytes = 0
@@ -173,13 +175,15 @@ class Store:
         """Everything of one resource; the store's own, not to be changed."""
         return self._state.get(resource, {})
 
-    def snapshot(self, resource: str, revision: int) -> dict[Place, Record]:
-        """Everything of one resource as it was at a revision. Raises `window.WindowPassed`."""
-        if revision >= self.revision:
-            return self.state(resource)
-        state = dict(self.state(resource))
-        self.window(resource).rewind(state, revision)
-        return state
+    def view(self, resource: str, revision: int | None = None) -> View:
+        """Everything of one resource in order, now or as it was at a revision. Raises `window.WindowPassed`."""
+        state = self.state(resource)
+        order = self._orders.get(resource)
+        if order is None:
+            order = self._orders[resource] = sorted(state)
+        if revision is None or revision >= self.revision:
+            return View(order, state)
+        return View(order, state, self.window(resource).before(revision))
 
     def window(self, resource: str) -> Window:
         window = self._windows.get(resource)
@@ -315,6 +319,8 @@ class Store:
         for change in changes:
             state = self._state.setdefault(change.key.resource, {})
             place = (change.key.namespace, change.key.name)
+            if change.new is None or change.old is None:
+                self._reorder(change, place)
             if change.new is None:
                 state.pop(place, None)
             else:
@@ -326,6 +332,15 @@ class Store:
             listener(changes)
         for window in touched.values():
             window.wake()
+
+    def _reorder(self, change: Change, place: Place) -> None:
+        order = self._orders.get(change.key.resource)
+        if order is None:
+            return
+        if change.old is None:
+            insort(order, place)
+        elif (index := bisect_left(order, place)) < len(order) and order[index] == place:
+            del order[index]
 
     def _remember(self, entry: LogEntry) -> None:
         self._log.append(entry)

@@ -84,15 +84,14 @@ class Window:
     def watchers(self) -> int:
         return len(self._waiters)
 
-    def rewind(self, state: dict[tuple[str, str], Record], revision: int) -> None:
-        """Turns `state` ((namespace, name) -> record, the newest) into what it was at `revision`. Raises WindowPassed."""
+    def before(self, revision: int) -> dict[tuple[str, str], Record | None]:
+        """What the objects that have changed since `revision` were then, by (namespace, name); None for those that were not
+        there. Raises WindowPassed."""
         if revision < self.floor:
             raise WindowPassed
+        found: dict[tuple[str, str], Record | None] = {}
         for change in reversed(self._changes[self._first :]):
             if change.revision <= revision:
-                return
-            place = (change.key.namespace, change.key.name)
-            if change.old is None:
-                state.pop(place, None)
-            else:
-                state[place] = change.old
+                break
+            found[change.key.namespace, change.key.name] = change.old
+        return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from styr.api.call import Call, respond
 from styr.api.store.commit import Txn
 from styr.api.store.records import ObjectKey, Record
 from styr.api.verbs import admit, change
-from styr.api.verbs.list import select
+from styr.api.verbs.list import read_filter, select
 from styr.kinds.errors import BadRequest, Forbidden
 from styr.kinds.resources import NAMESPACE, POD, Object
 from styr.kinds.transport import Response
@@ -90,9 +91,9 @@ async def delete_collection(call: Call) -> Response:
     """Removes all that the selectors match, each as `delete` would, and returns the list of them."""
     options = read_options(call)
     limit = call.number("limit")
-    matched = select(call, call.core.store.state(call.served.key))
+    matched = select(call.core.store.view(call.served.key), read_filter(call))
     removed: list[bytes] = []
-    places = [place for place, _ in matched][: limit or None]
+    places = [place for place, _ in islice(matched, limit or None)]
     # A few at a time, so that no other writer waits for a large collection.
     step = 1 if call.waits else 64
     for start in range(0, len(places), step):

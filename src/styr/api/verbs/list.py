@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from styr.api.call import Call, respond
 from styr.api.store.records import Record
+from styr.api.store.view import Place, View
 from styr.api.store.window import WindowPassed
 from styr.api.table import Form, render
 from styr.api.verbs.revisions import check_not_future, parse_version
@@ -20,17 +22,17 @@ from styr.kinds.errors import BadRequest, Expired
 from styr.kinds.selectors import Requirement, Selector
 from styr.kinds.transport import Response
 
-Place = tuple[str, str]
-
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a list or watch is narrowed to. `name` is set when a field selector names one object."""
+    """What a list or watch is narrowed to. `name` is set when a field selector names one object, `whole_place` when it can
+    be in one place only."""
 
     namespace: str
     labels: Selector
     fields: tuple[tuple[Requirement, Any], ...]
     name: str = ""
+    whole_place: bool = False
 
     def matches(self, place: Place, record: Record) -> bool:
         if self.namespace and place[0] != self.namespace:
@@ -62,7 +64,8 @@ def read_filter(call: Call) -> Filter:
             )
     names = [r.values[0] for r in wanted if r.key == "metadata.name" and r.operator == "In"]
     fields = tuple((requirement, getters[requirement.key]) for requirement in wanted)
-    return Filter(call.namespace, labels, fields, names[0] if names else "")
+    whole = bool(call.namespace) or not call.served.resource.namespaced
+    return Filter(call.namespace, labels, fields, names[0] if names else "", whole)
 
 
 def selectors_of_fields(text: str) -> Selector:
@@ -88,20 +91,16 @@ def selectors_of_fields(text: str) -> Selector:
     return tuple(found)
 
 
-def select(call: Call, state: Mapping[Place, Record], wanted: Filter | None = None) -> list[tuple[Place, Record]]:
-    """What of the state matches, in order of namespace and name."""
-    wanted = wanted or read_filter(call)
-    if wanted.name and (wanted.namespace or not call.served.resource.namespaced):
+def select(view: View, wanted: Filter, after: Place | None = None) -> Iterator[tuple[Place, Record]]:
+    """What of it matches, in order of namespace and name, beyond `after`."""
+    if wanted.name and wanted.whole_place:
         place = (wanted.namespace, wanted.name)
-        found = state.get(place)
-        return [(place, found)] if found is not None and wanted.matches(place, found) else []
-    if not wanted.selects and not wanted.namespace:
-        return sorted(state.items(), key=_place)
-    return sorted((item for item in state.items() if wanted.matches(*item)), key=_place)
-
-
-def _place(item: tuple[Place, Record]) -> Place:
-    return item[0]
+        found = view.get(place)
+        if found is not None and wanted.matches(place, found) and (after is None or place > after):
+            yield place, found
+        return
+    items = view.items(wanted.namespace, after)
+    yield from (item for item in items if wanted.matches(*item)) if wanted.selects else items
 
 
 async def list_objects(call: Call) -> Response:
@@ -109,15 +108,15 @@ async def list_objects(call: Call) -> Response:
     wanted = read_filter(call)
     limit = call.number("limit") or 0
     revision, after = _where(call)
-    matched = select(call, _snapshot(call, revision, after), wanted)
-    if after is not None:
-        matched = [item for item in matched if item[0] > after]
-    page = matched[:limit] if limit else matched
+    view = _view(call, revision, after)
+    matched = select(view, wanted, after)
+    page = list(islice(matched, limit or None))
     head: dict[str, Any] = {"resourceVersion": str(revision)}
-    if len(page) < len(matched):
-        head["continue"] = _token(revision, page[-1][0])
+    if limit and next(matched, None) is not None:
+        last = page[-1][0]
+        head["continue"] = _token(revision, last)
         if not wanted.selects:
-            head["remainingItemCount"] = len(matched) - len(page)
+            head["remainingItemCount"] = view.count(wanted.namespace, last)
     return respond(call, _encode(call, head, [record for _, record in page]))
 
 
@@ -145,9 +144,9 @@ def _where(call: Call) -> tuple[int, Place | None]:
     return (revision if match == "Exact" else current), None
 
 
-def _snapshot(call: Call, revision: int, after: Place | None) -> Mapping[Place, Record]:
+def _view(call: Call, revision: int, after: Place | None) -> View:
     try:
-        return call.core.store.snapshot(call.served.key, revision)
+        return call.core.store.view(call.served.key, revision)
     except WindowPassed:
         if after is None:
             raise Expired(f"The resourceVersion for the provided list is too old: {revision}") from None

@@ -14,9 +14,10 @@ import msgspec
 
 from styr.api.call import Call
 from styr.api.store.records import Change, EventType, Record, restamp
+from styr.api.store.view import Place
 from styr.api.store.window import Window, WindowPassed
 from styr.api.table import Form, render
-from styr.api.verbs.list import Filter, Place, read_filter, select
+from styr.api.verbs.list import Filter, read_filter, select
 from styr.api.verbs.revisions import parse_version
 from styr.kinds.errors import ApiError, Expired, Invalid
 from styr.kinds.resources import Object
@@ -73,7 +74,7 @@ async def watch(call: Call) -> Response:
     present: list[tuple[Place, Record]] = []
     if seen is None:
         seen = call.core.store.revision
-        present = select(call, call.core.store.state(call.served.key), plan.filter)
+        present = list(select(call.core.store.view(call.served.key), plan.filter))
     return Response(200, _stream(call, plan, seen, present), {"content-type": "application/json"})
 
 
