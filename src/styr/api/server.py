@@ -19,6 +19,7 @@ from styr.api.authn.keys import SigningKeys
 from styr.api.authn.tokens import Tokens
 from styr.api.authz import Authorizer, Rbac
 from styr.api.call import Call, Core, warn
+from styr.api.filters import impersonation
 from styr.api.metrics import ApiMetrics
 from styr.api.openapi import Documented, OpenApi
 from styr.api.registry import Registry, ServedResource
@@ -168,6 +169,7 @@ class ApiServer:
         path = request.path
         if self.allows_anonymous is not None and request.user == ANONYMOUS and not self.allows_anonymous(path):
             raise Unauthorized("Unauthorized")
+        request.user = impersonation.acting(request.user or ANONYMOUS, request.headers, self._authorize)
         for prefix, handler in self._mounts.items():
             if path.startswith(prefix) or path == prefix[:-1]:
                 return await self._mounted(request, handler)

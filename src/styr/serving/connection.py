@@ -212,7 +212,10 @@ class Connection(asyncio.Protocol):
         if self._head_count > wire.MAX_HEADERS or self._head_size > wire.MAX_HEAD:
             raise _HeadTooLarge
         key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
-        self._headers[key] = f"{self._headers[key]},{text}" if key in self._headers else text
+        if key in self._headers:
+            # Names of groups may hold commas; no header holds a newline.
+            text = f"{self._headers[key]}{chr(10) if key.startswith('impersonate-') else ','}{text}"
+        self._headers[key] = text
 
     def on_headers_complete(self) -> None:
         self._in_head = self._head_started = False
