@@ -1,4 +1,4 @@
-"""Discovery and OpenAPI: what clients need to find the kinds, in exactly the form that they ask for."""
+"""Discovery: what clients need to find the kinds, in exactly the form that they ask for."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import pytest
 
 from styr.api.builtin import tables
 from styr.api.discovery import STATUS, VIRTUAL, Served, discover, is_discovery, version_priority
-from styr.api.openapi import Documented, OpenApi
-from styr.kinds.resources import APP, DEPLOYMENT, POD, Resource
+from styr.kinds.resources import APP, Resource
 
 SERVED = (
     *(
@@ -76,45 +75,6 @@ def test_public_paths_and_version() -> None:
         assert response.body == b"ok"
     version = read("/version")
     assert version["gitVersion"].startswith(f"v{version['major']}.{version['minor']}.")
-
-
-def openapi(path: str, accept: str = "", tag: str = "") -> tuple[int, dict[str, Any], str]:
-    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"x": {"type": "string"}}}}}
-    documents = OpenApi([Documented(Served(POD)), Documented(Served(DEPLOYMENT)), Documented(Served(APP), schema)])
-    response = documents.respond(path, accept, tag)
-    if response is None:
-        return 404, {}, ""
-    assert isinstance(response.body, bytes)
-    return response.status, json.loads(response.body or b"{}"), response.headers["etag"]
-
-
-def test_openapi_v3() -> None:
-    _, index, _ = openapi("/openapi/v3")
-    assert set(index["paths"]) == {"api/v1", "apis/apps/v1", "apis/styr.dev/v1alpha1"}
-    url = index["paths"]["apis/styr.dev/v1alpha1"]["serverRelativeURL"]
-    _, document, tag = openapi(url.partition("?")[0])
-    app = document["components"]["schemas"]["dev.styr.v1alpha1.App"]
-    assert app["x-kubernetes-group-version-kind"] == [{"group": "styr.dev", "version": "v1alpha1", "kind": "App"}]
-    assert app["properties"]["spec"]["properties"]["x"] == {"type": "string"}
-    create = document["paths"]["/apis/styr.dev/v1alpha1/namespaces/{namespace}/apps"]["post"]
-    assert "fieldValidation" in [parameter["name"] for parameter in create["parameters"]]
-    assert create["x-kubernetes-action"] == "post"
-    assert openapi("/openapi/v3/apis/styr.dev/v1alpha1", tag=tag)[0] == 304
-    assert openapi("/openapi/v3/apis/none/v1")[0] == 404
-
-
-def test_every_reference_in_a_document_leads_somewhere() -> None:
-    for path, root in (("/openapi/v3/api/v1", "schemas"), ("/openapi/v2", "definitions")):
-        _, document, _ = openapi(path)
-        known = document.get("definitions") or document["components"][root]
-        text = json.dumps(document)
-        for found in text.split('"$ref": "')[1:]:
-            assert found.partition('"')[0].rpartition("/")[2] in known
-
-
-def test_openapi_v2_is_json_or_nothing() -> None:
-    assert openapi("/openapi/v2", "application/json")[1]["swagger"] == "2.0"
-    assert openapi("/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")[0] == 404
 
 
 def test_a_crd_of_three_versions_is_one_group() -> None:

@@ -423,6 +423,37 @@ async def test_scale(api: Api) -> None:
     await api("PUT", f"{DEPLOYMENTS}/d/scale", scale, want=409)
 
 
+async def test_scale_of_a_custom_resource(api: Api) -> None:
+    definition = crd()
+    definition["spec"]["versions"][0]["subresources"] = {
+        "scale": {
+            "specReplicasPath": ".spec.size",
+            "statusReplicasPath": ".status.n",
+            "labelSelectorPath": ".status.sel",
+        }
+    }
+    await api("POST", CRDS, definition)
+    gadgets = "/apis/example.com/v1/namespaces/default/gadgets"
+    await api("POST", gadgets, gadget("w", size=3))
+    scale = await api("GET", f"{gadgets}/w/scale")
+    assert (scale["spec"], scale["status"]) == ({"replicas": 3}, {"replicas": 0})
+    scale["spec"]["replicas"] = 4
+    assert (await api("PUT", f"{gadgets}/w/scale", scale))["spec"]["replicas"] == 4
+    await api("PATCH", f"{gadgets}/w/scale", {"spec": {"replicas": 2}}, type=MERGE_PATCH)
+    assert (await api("GET", f"{gadgets}/w"))["spec"]["size"] == 2
+    applied = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "w"}, "spec": {"replicas": 7}}
+    apply = f"{gadgets}/w/scale?fieldManager=scaler&force=true"
+    await api("PATCH", apply, applied, type="application/apply-patch+yaml")
+    found = await api("GET", f"{gadgets}/w")
+    owned = {entry["manager"]: entry["fieldsV1"] for entry in found["metadata"]["managedFields"]}
+    assert (found["spec"]["size"], owned["scaler"]) == (7, {"f:spec": {"f:size": {}}})
+    del definition["spec"]["versions"][0]["subresources"]["scale"]["statusReplicasPath"]
+    definition["spec"]["versions"][0]["subresources"]["scale"]["specReplicasPath"] = ".status.n"
+    refused = await api("PUT", f"{CRDS}/gadgets.example.com", definition, want=422)
+    fields = [cause["field"].rpartition(".")[2] for cause in refused["details"]["causes"]]
+    assert fields == ["specReplicasPath", "statusReplicasPath"]
+
+
 async def test_a_crd_is_served_as_soon_as_it_is_created(api: Api) -> None:
     made = await api("POST", CRDS, crd())
     assert {c["type"]: c["status"] for c in made["status"]["conditions"]} == {

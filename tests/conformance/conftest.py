@@ -27,8 +27,8 @@ from styr.kit.clock import SystemClock
 from styr.serving.authn import ADMIN, Authenticator
 from styr.serving.http import Server, serve
 
-OPENAPI_V3 = 29
-"""From this minor on, kubectl validates by OpenAPI v3. Older ones want the protobuf form of v2, which is not served."""
+STRICT = 25
+"""From this minor on, kubectl knows `--validate=strict`; older ones check fields themselves, against OpenAPI v2."""
 ANN = User("ann", ("dev",))
 
 
@@ -72,8 +72,6 @@ class Platform:
 
     async def start_kubectl(self, *words: str, who: Path | None = None) -> asyncio.subprocess.Process:
         home = self.kubeconfig.parent
-        if words[0] in ("create", "apply", "replace") and kubectl_minor() < OPENAPI_V3:
-            words = (*(word for word in words if not word.startswith("--validate")), "--validate=false")
         return await asyncio.create_subprocess_exec(
             "kubectl",
             f"--cache-dir={home / 'cache'}",

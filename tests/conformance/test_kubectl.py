@@ -10,7 +10,7 @@ import pytest
 
 from styr.kinds.errors import NotFound
 from styr.kinds.resources import CONFIG_MAP, CRD, POD, Resource
-from tests.conformance.conftest import OPENAPI_V3, WIDGETS, Platform, config_map, kubectl_minor, pod, widget
+from tests.conformance.conftest import STRICT, WIDGETS, Platform, config_map, kubectl_minor, pod, widget
 
 pytestmark = [pytest.mark.needs("kubectl"), pytest.mark.timeout(120)]
 PROTOBUF = 32
@@ -125,9 +125,9 @@ async def test_apply_server_side(platform: Platform) -> None:
 async def test_unknown_fields_and_wrong_types_are_named(platform: Platform) -> None:
     odd = pod("odd")
     odd["spec"]["containers"][0]["imagee"] = "x"
-    if kubectl_minor() >= OPENAPI_V3:
-        text = await platform.kubectl("create", "-f", "-", "--validate=strict", stdin=json.dumps(odd), ok=False)
-        assert "imagee" in text
+    check = "--validate=strict" if kubectl_minor() >= STRICT else "--validate=true"
+    text = await platform.kubectl("create", "-f", "-", check, stdin=json.dumps(odd), ok=False)
+    assert "imagee" in text
     wrong = pod("wrong")
     wrong["spec"]["containers"][0]["command"] = "not a list"
     text = await platform.kubectl("create", "--validate=false", "-f", "-", stdin=json.dumps(wrong), ok=False)
@@ -148,6 +148,9 @@ async def test_custom_resources(platform: Platform) -> None:
     assert (await platform.client.get(WIDGET, "w", "default"))["spec"] == {"size": 3, "colour": "red"}
     text = await platform.kubectl("create", "-f", "-", stdin=json.dumps(widget("bad", size=0)), ok=False)
     assert "spec.size" in text
+    text = await platform.kubectl("create", "-f", "-", stdin=json.dumps(widget("odd", size=1, sise=2)), ok=False)
+    assert "sise" in text
+    assert "SIZE" in (await platform.kubectl("explain", "widget.spec")).upper()
     await platform.kubectl("delete", "crd", "widgets.example.com")
     with pytest.raises(NotFound):
         await platform.client.get(CRD, "widgets.example.com")
@@ -159,8 +162,8 @@ async def test_explain_api_resources_and_version(platform: Platform) -> None:
     assert "po" in listed.split()
     assert "v1" in (await platform.kubectl("api-versions")).split()
     assert "Server Version" in await platform.kubectl("version")
-    if kubectl_minor() >= OPENAPI_V3:
-        assert "replicas" in await platform.kubectl("explain", "deployment.spec")
+    assert "Number of desired pods" in await platform.kubectl("explain", "deployment.spec.replicas")
+    assert "containerPort" in await platform.kubectl("explain", "pods", "--recursive")
 
 
 async def test_auth(platform: Platform) -> None:

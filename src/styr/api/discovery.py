@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from styr.api.accept import media_ranges
 from styr.api.builtin.tables import VERBS, Subresource
-from styr.api.table import media_ranges
 from styr.kinds.resources import Object, Resource
 from styr.kinds.transport import Response
 from styr.version import KUBERNETES_VERSION, __version__
@@ -23,6 +24,7 @@ _AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDisco
 
 
 STATUS = Subresource("status")
+SCALE = Subresource("scale", kind="Scale", group="autoscaling", version="v1")
 SCALE = Subresource("scale", kind="Scale", group="autoscaling", version="v1")
 LOG = Subresource("log", ("get",))
 
@@ -34,6 +36,18 @@ class Served:
     resource: Resource
     verbs: tuple[str, ...] = VERBS
     subresources: tuple[Subresource, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Documented:
+    """A served resource as OpenAPI tells it. `custom`: it is published by its own `schema` (None: any object) and
+    `selectable` fields; else as Kubernetes publishes it."""
+
+    served: Served
+    custom: bool = False
+    schema: Mapping[str, Any] | None = None
+    list_kind: str = ""
+    selectable: tuple[str, ...] = ()
 
 
 VIRTUAL: tuple[Served, ...] = tuple(

@@ -12,7 +12,7 @@ from styr.api.apply import types
 from styr.api.apply.types import Type
 from styr.api.builtin import tables
 from styr.api.builtin.tables import VERBS, Kind, Subresource
-from styr.api.discovery import STATUS, VIRTUAL, Served
+from styr.api.discovery import SCALE, STATUS, VIRTUAL, Documented, Served
 from styr.api.schema import Schema, compile_schema
 from styr.api.store.commit import Store
 from styr.api.store.records import Change
@@ -43,6 +43,15 @@ IMPLEMENTED = frozenset({"binding", "exec", "finalize", "log", "scale", "status"
 
 
 @dataclass(frozen=True, slots=True)
+class ScalePaths:
+    """Where an object has what its /scale shows. `selector` is a selector of built-in kinds, a text in custom ones."""
+
+    replicas: str = "spec.replicas"
+    status: str = "status.replicas"
+    selector: str = "spec.selector"
+
+
+@dataclass(frozen=True, slots=True)
 class ServedResource:
     """One resource in one version. `storage` is the version its objects are stored in; `columns` and `openapi` are a
     CRD version's own."""
@@ -57,6 +66,7 @@ class ServedResource:
     openapi: Mapping[str, Any] | None = None
     verbs: tuple[str, ...] = VERBS
     subresources: dict[str, Subresource] = field(default_factory=dict)
+    scale: ScalePaths = ScalePaths()
     type: Callable[[], Type] = Type
     """Which fields have owners of their own; worked out at the first write."""
 
@@ -91,6 +101,11 @@ class ServedResource:
         """As discovery tells it."""
         return Served(self.resource, self.verbs, tuple(self.subresources.values()))
 
+    def documented(self) -> Documented:
+        """As OpenAPI tells it."""
+        selectable = self.strategy.selectable if self.custom else ()
+        return Documented(self.served(), self.custom, self.openapi, self.list_kind, selectable)
+
 
 _NOT_YET = ("autoscaling/v1", "events.k8s.io/v1")
 """Other forms of kinds that are served."""
@@ -118,7 +133,7 @@ _STRATEGIES: dict[Resource, type[BuiltinStrategy]] = {
 
 
 class Registry:
-    """`find` is called on every request; everything else when a CRD changes."""
+    """`find` is called on every request; everything else when a CRD changes, which `generation` counts."""
 
     def __init__(self) -> None:
         self._builtin = {
@@ -129,6 +144,7 @@ class Registry:
         self._custom: dict[str, list[ServedResource]] = {}
         self._all: dict[tuple[str, str, str], ServedResource] = {}
         self._served: tuple[Served, ...] = ()
+        self.generation = 0
         self._rebuild()
 
     def follow(self, store: Store) -> None:
@@ -157,6 +173,10 @@ class Registry:
         """What `discovery.discover` is handed."""
         return self._served
 
+    def documented(self) -> list[Documented]:
+        """What the OpenAPI documents are made from."""
+        return [*(served.documented() for served in self._all.values()), *map(Documented, VIRTUAL)]
+
     def _changed(self, changes: Iterable[Change]) -> None:
         touched = False
         for change in changes:
@@ -175,6 +195,7 @@ class Registry:
             for served in versions:
                 r = served.resource
                 self._all[r.group, r.version, r.plural] = served
+        self.generation += 1
         self._served = (*(served.served() for served in self._all.values()), *VIRTUAL)
 
 
@@ -221,6 +242,8 @@ def _version(crd: Object, version: dict[str, Any], storage: str) -> ServedResour
     schema = version["schema"]["openAPIV3Schema"]
     selectable = tuple(entry["jsonPath"].removeprefix(".") for entry in version.get("selectableFields", ()))
     strategy = CustomStrategy(compile_schema(schema), selectable)
+    scale = subresources.get("scale") or {}
+    served = {"status": STATUS} if resource.status else {}
     return ServedResource(
         resource,
         lambda: strategy,
@@ -229,6 +252,12 @@ def _version(crd: Object, version: dict[str, Any], storage: str) -> ServedResour
         list_kind=names["listKind"],
         columns=tuple(version.get("additionalPrinterColumns", ())),
         openapi=schema,
-        subresources={"status": STATUS} if resource.status else {},
+        subresources=served | ({"scale": SCALE} if scale else {}),
+        scale=ScalePaths(
+            *(
+                scale.get(key, "").removeprefix(".")
+                for key in ("specReplicasPath", "statusReplicasPath", "labelSelectorPath")
+            )
+        ),
         type=cache(lambda: types.custom(schema)),
     )

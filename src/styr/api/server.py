@@ -9,6 +9,7 @@ from __future__ import annotations
 import random as randoms
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from styr.api import bootstrap, discovery, reviews
 from styr.api.admission.chain import Plugin
@@ -21,7 +22,6 @@ from styr.api.authz import Authorizer, Rbac
 from styr.api.call import Call, Core, warn
 from styr.api.filters import impersonation
 from styr.api.metrics import ApiMetrics
-from styr.api.openapi import Documented, OpenApi
 from styr.api.registry import Registry, ServedResource
 from styr.api.routes import Route, parse, verb_of
 from styr.api.store.commit import Store, Txn
@@ -39,12 +39,15 @@ from styr.kinds.errors import (
     Unauthorized,
     Unavailable,
 )
-from styr.kinds.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, CRD, NAMESPACE, ROLE, ROLE_BINDING, Object
+from styr.kinds.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, NAMESPACE, ROLE, ROLE_BINDING, Object
 from styr.kinds.seams import PodLogs, PodStreams
 from styr.kinds.transport import ANONYMOUS, Handler, Request, Response, User
 from styr.kit.clock import Clock
 from styr.kit.log import Log
 from styr.serving import wire
+
+if TYPE_CHECKING:
+    from styr.api.openapi.documents import OpenApi
 
 log = Log("styr.api")
 
@@ -175,7 +178,7 @@ class ApiServer:
                 return await self._mounted(request, handler)
         route = parse(path)
         if route is None:
-            return self._plain(request)
+            return await self._plain(request)
         virtual = discovery_kind(route)
         served = self.registry.find(route.group, route.version, route.resource)
         verb = verb_of(route, request)
@@ -228,7 +231,7 @@ class ApiServer:
                 raise MethodNotAllowed(f"{verb} of {served.key} needs a namespace in the path")
             raise _nothing_there()
 
-    def _plain(self, request: Request) -> Response:
+    async def _plain(self, request: Request) -> Response:
         path, accept = request.path, request.headers.get("accept", "")
         user = request.user or ANONYMOUS
         self._authorize(user, request.method.lower(), "", "", "", "", "", path)
@@ -238,7 +241,7 @@ class ApiServer:
             raise Unavailable("the server is starting")
         found: Response | None = None
         if path.startswith("/openapi/"):
-            found = self._documents().respond(path, accept, request.headers.get("if-none-match", ""))
+            found = await self._documents().respond(request)
         elif discovery.is_discovery(path):
             found = discovery.discover(path, accept, self.registry.discovery())
         elif issuer.is_ours(path):
@@ -259,9 +262,9 @@ class ApiServer:
 
     def _documents(self) -> OpenApi:
         if self._openapi is None:
-            self._openapi = OpenApi(
-                [Documented(s.served(), s.openapi or s.strategy.shape) for s in self.registry.all()]
-            )
+            from styr.api.openapi.documents import OpenApi  # late: most servers are never asked
+
+            self._openapi = OpenApi(self.registry.documented, lambda: self.registry.generation, self._clock)
         return self._openapi
 
     def _changed(self, changes: Iterable[Change]) -> None:
@@ -271,8 +274,6 @@ class ApiServer:
                     self.rbac.remove(change.shown.decode())
                 else:
                     self.rbac.put(change.new.decode())
-            elif change.key.resource == CRD.group_resource:
-                self._openapi = None
 
     def _bootstrap(self, txn: Txn) -> None:
         namespaces: Iterable[Object] = (

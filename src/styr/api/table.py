@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from styr.api import columns
+from styr.api.accept import media_ranges
 from styr.kinds.errors import NotAcceptable
 from styr.kinds.resources import Object, Resource
 
@@ -25,21 +26,6 @@ class Form(Enum):
     OBJECT = "Object"
     TABLE = "Table"
     PARTIAL = "PartialObjectMetadata"
-
-
-def media_ranges(accept: str) -> list[tuple[str, dict[str, str]]]:
-    """An Accept header, best first: (media type, parameters). q=0 is left out; equal q keeps the order."""
-    ranked: list[tuple[float, int, str, dict[str, str]]] = []
-    for index, part in enumerate(accept.split(",")[:64]):
-        media, *rest = (piece.strip() for piece in part.split(";"))
-        parameters = dict(piece.split("=", 1) for piece in rest if "=" in piece)
-        try:
-            quality = float(parameters.pop("q", "1"))
-        except ValueError:
-            quality = 0.0
-        if media and quality > 0:
-            ranked.append((-quality, index, media.lower(), parameters))
-    return [(media, parameters) for _, _, media, parameters in sorted(ranked, key=lambda entry: entry[:2])]
 
 
 @lru_cache(maxsize=256)

@@ -83,7 +83,15 @@ class CrdStrategy(BuiltinStrategy):
                     deprecated=FLAG,
                     deprecationWarning=TEXT,
                     schema=struct(openAPIV3Schema=BAG),
-                    subresources=struct(status=BAG, scale=BAG),
+                    subresources=struct(
+                        status=BAG,
+                        scale=struct(
+                            (),
+                            specReplicasPath=TEXT,
+                            statusReplicasPath=TEXT,
+                            labelSelectorPath=TEXT,
+                        ),
+                    ),
                     additionalPrinterColumns=many(BAG),
                     selectableFields=many(struct(("jsonPath",), jsonPath=TEXT)),
                 ),
@@ -227,14 +235,36 @@ def _crd_faults(obj: Object) -> Iterator[Cause]:
     versions = spec["versions"]
     if sum(version["storage"] for version in versions) != 1:
         yield invalid("spec.versions", "Invalid value: must have exactly one version marked as storage version")
-    listed = [version["name"] for version in versions]
-    for index, version in enumerate(versions):
-        path = f"spec.versions[{index}]"
-        if listed.index(version["name"]) != index:
-            yield invalid(f"{path}.name", f'Duplicate value: "{version["name"]}"', "FieldValueDuplicate")
-        if not _DNS_LABEL.fullmatch(version["name"]):
-            yield invalid(f"{path}.name", f'Invalid value: "{version["name"]}": must be a lowercase RFC 1035 label')
-        yield from _schema_faults(version, path)
+    for index in range(len(versions)):
+        yield from _version_faults(versions, index)
+
+
+def _version_faults(versions: list[Object], index: int) -> Iterator[Cause]:
+    listed, version, path = [version["name"] for version in versions], versions[index], f"spec.versions[{index}]"
+    if listed.index(version["name"]) != index:
+        yield invalid(f"{path}.name", f'Duplicate value: "{version["name"]}"', "FieldValueDuplicate")
+    if not _DNS_LABEL.fullmatch(version["name"]):
+        yield invalid(f"{path}.name", f'Invalid value: "{version["name"]}": must be a lowercase RFC 1035 label')
+    yield from _schema_faults(version, path)
+    if scale := (version.get("subresources") or {}).get("scale"):
+        yield from _scale_faults(scale, f"{path}.subresources.scale")
+
+
+_SCALE_PATHS = (
+    ("specReplicasPath", (".spec.",), "should be a json path under .spec"),
+    ("statusReplicasPath", (".status.",), "should be a json path under .status"),
+    ("labelSelectorPath", (".spec.", ".status."), "should be a json path under either .spec or .status"),
+)
+_FIELDS = re.compile(r"(\.[^.\[\]'\"]+)+")
+
+
+def _scale_faults(scale: Object, path: str) -> Iterator[Cause]:
+    for field, roots, text in _SCALE_PATHS:
+        where = scale.get(field, "")
+        if not where and field != "labelSelectorPath":
+            yield required(f"{path}.{field}")
+        elif where and not (_FIELDS.fullmatch(where) and where.startswith(roots)):
+            yield invalid(f"{path}.{field}", f'Invalid value: "{where}": {text}')
 
 
 def _schema_faults(version: dict[str, Any], path: str) -> Iterator[Cause]:

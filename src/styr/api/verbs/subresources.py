@@ -13,6 +13,7 @@ from styr.api.call import Call, respond
 from styr.api.patches import json_patch, merge
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
+from styr.api.strategies.shapes import get
 from styr.api.verbs import admit, change, owners
 from styr.api.verbs.apply import TYPE as APPLY
 from styr.api.verbs.patch import JSON, patch_type
@@ -160,7 +161,7 @@ async def scale(call: Call) -> Response:
         record = call.core.store.get(call.key)
         if record is None:
             raise call.not_found()
-        return respond(call, msgspec.json.encode(scale_of(record.decode())))
+        return respond(call, msgspec.json.encode(scale_of(call, record.decode())))
     if method == "PATCH":
         kind = patch_type(call)
         owners.check_options(call, applies=kind == APPLY)
@@ -175,7 +176,7 @@ async def scale(call: Call) -> Response:
         obj = old.decode()
         wanted: Any = call.fresh(document)
         if kind and kind != APPLY:
-            current = scale_of(obj)
+            current = scale_of(call, obj)
             wanted = json_patch.apply(current, wanted) if kind == JSON else merge.apply(current, wanted)
         replicas, version = _wanted(call, wanted)
         if version and version != obj["metadata"]["resourceVersion"]:
@@ -184,37 +185,52 @@ async def scale(call: Call) -> Response:
         parent = Call(call.core, call.served, call.request, call.namespace, call.name, tracked="scale")
         entries = None
         if kind == APPLY:
-            obj, entries = owners.lay(parent, obj, {"spec": {"replicas": replicas}}, owners.take(obj) or [])
+            config: Object = {}
+            _put(config, call.served.scale.replicas, replicas)
+            obj, entries = owners.lay(parent, obj, config, owners.take(obj) or [])
         else:
-            obj["spec"]["replicas"] = replicas
+            _put(obj, call.served.scale.replicas, replicas)
         return change.revise(parent, txn, call.key, old, obj, dry_run=dry_run, entries=entries, admitted=True)
 
     record = await admit.write(call, resize)
-    return respond(call, msgspec.json.encode(scale_of(record.decode())))
+    return respond(call, msgspec.json.encode(scale_of(call, record.decode())))
 
 
 def _admit_scale(call: Call, txn: Txn, obj: Object, replicas: int, dry_run: bool) -> int:
     """Admission sees Scales, and may change the number."""
     if call.core.chain.stage("UPDATE", call.served, call.subresource) is None:
         return replicas
-    new = scale_of(obj)
+    new = scale_of(call, obj)
     new["spec"]["replicas"] = replicas
-    admit.admit(call, txn, "UPDATE", new, scale_of(obj), dry_run=dry_run)
+    admit.admit(call, txn, "UPDATE", new, scale_of(call, obj), dry_run=dry_run)
     return _wanted(call, new)[0]
 
 
-def scale_of(obj: Object) -> Object:
-    meta = obj["metadata"]
-    status: Object = {"replicas": (obj.get("status") or {}).get("replicas", 0)}
-    status["selector"] = selectors.to_query(selectors.from_object(obj["spec"].get("selector")))
+def scale_of(call: Call, obj: Object) -> Object:
+    """An object as its Scale. Raises BadRequest for a custom one without the field that counts its replicas."""
+    meta, paths = obj["metadata"], call.served.scale
+    replicas, selector = get(obj, paths.replicas), get(obj, paths.selector) if paths.selector else None
+    if not isinstance(replicas, int):
+        raise BadRequest(f'the spec replicas field ".{paths.replicas}" does not exist')
+    if not call.served.custom:
+        read = selectors.from_object if call.served.resource.group else selectors.from_labels
+        selector = selectors.to_query(read(selector or {}))
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    status = {"replicas": get(obj, paths.status) or 0}
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {key: meta[key] for key in kept if key in meta},
-        "spec": {"replicas": obj["spec"]["replicas"]},
-        "status": status,
+        "spec": {"replicas": replicas},
+        "status": status | ({"selector": selector} if isinstance(selector, str) else {}),
     }
+
+
+def _put(obj: Object, path: str, value: Any) -> None:
+    *steps, last = path.split(".")
+    for step in steps:
+        obj = obj.setdefault(step, {})
+    obj[last] = value
 
 
 def _wanted(call: Call, scale: Any) -> tuple[int, str]:
