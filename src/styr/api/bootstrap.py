@@ -16,6 +16,7 @@ _WRITE = ["create", "delete", "deletecollection", "patch", "update"]
 
 _WORKLOADS: list[tuple[str, list[str]]] = [
     ("", ["pods", "services", "configmaps", "serviceaccounts", "services/finalizers"]),
+    ("policy", ["poddisruptionbudgets"]),
     ("apps", ["deployments", "deployments/scale", "replicasets", "replicasets/scale"]),
     ("gateway.networking.k8s.io", ["gateways", "httproutes"]),
     ("monitoring.coreos.com", ["servicemonitors", "podmonitors", "probes", "scrapeconfigs", "prometheusrules"]),
@@ -67,6 +68,7 @@ def _edit() -> list[Object]:
         *_view(),
         *(_rule(group, plurals, _WRITE) for group, plurals in _WORKLOADS),
         _rule("", ["secrets"], [*_READ, *_WRITE]),
+        _rule("", ["pods/eviction"], ["create"]),
         _rule("coordination.k8s.io", ["leases"], [*_READ, *_WRITE]),
         _rule("", ["events"], ["create", "patch", "update"]),
     ]

@@ -28,6 +28,7 @@ from styr.api.strategies.core import (
 from styr.api.strategies.custom import CrdStrategy, CustomStrategy
 from styr.api.strategies.others import BindingStrategy, EndpointSliceStrategy, LeaseStrategy, RoleStrategy
 from styr.api.strategies.pod import PodStrategy
+from styr.api.strategies.policy import PodDisruptionBudgetStrategy
 from styr.api.strategies.service import ServiceStrategy
 from styr.api.strategies.webhooks import MutatingWebhookStrategy, ValidatingWebhookStrategy
 from styr.api.strategies.workloads import DeploymentStrategy, ReplicaSetStrategy
@@ -38,7 +39,7 @@ from styr.kit.log import Log
 
 log = Log("styr.api.registry")
 
-IMPLEMENTED = frozenset({"binding", "exec", "finalize", "log", "scale", "status", "token"})
+IMPLEMENTED = frozenset({"binding", "eviction", "exec", "finalize", "log", "scale", "status", "token"})
 """Subresources that the server has verbs for."""
 
 
@@ -127,6 +128,7 @@ _STRATEGIES: dict[Resource, type[BuiltinStrategy]] = {
     resources.ROLE_BINDING: BindingStrategy,
     resources.CLUSTER_ROLE_BINDING: BindingStrategy,
     resources.CRD: CrdStrategy,
+    resources.POD_DISRUPTION_BUDGET: PodDisruptionBudgetStrategy,
     resources.MUTATING_WEBHOOKS: MutatingWebhookStrategy,
     resources.VALIDATING_WEBHOOKS: ValidatingWebhookStrategy,
 }

@@ -27,7 +27,7 @@ from styr.api.routes import Route, parse, verb_of
 from styr.api.store.commit import Store, Txn
 from styr.api.store.records import Change
 from styr.api.table import Form, negotiate
-from styr.api.verbs import connect, create, delete, get, list, patch, subresources, update, watch
+from styr.api.verbs import connect, create, delete, eviction, get, list, patch, subresources, update, watch
 from styr.api.verbs.token import create_token
 from styr.kinds.errors import (
     ApiError,
@@ -69,6 +69,7 @@ _VERBS = {
     ("update", "status"): update.update,
     ("patch", "status"): patch.patch,
     ("update", "finalize"): subresources.finalize,
+    ("create", "eviction"): eviction.evict,
     ("create", "binding"): subresources.bind,
     ("create", "token"): create_token,
     ("get", "log"): subresources.logs,

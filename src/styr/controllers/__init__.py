@@ -6,6 +6,7 @@ from __future__ import annotations
 from styr.client.controller import Controller
 from styr.controllers import (
     deployment,
+    disruption,
     endpointslice,
     events,
     garbage,
@@ -21,7 +22,7 @@ from styr.kinds.seams import TokenSigner
 
 def controllers() -> list[Controller]:
     """A fresh set for one manager."""
-    modules = (deployment, replicaset, scheduler, endpointslice, namespace, garbage, events, serviceaccount)
+    modules = (deployment, disruption, replicaset, scheduler, endpointslice, namespace, garbage, events, serviceaccount)
     return [module.controller() for module in modules]
 
 

@@ -149,12 +149,12 @@ def _limits(deployment: Object) -> tuple[int, int]:
         return 0, 0
     given = strategy.get("rollingUpdate") or {}
     wanted = replicas(deployment)
-    more = _portion(given.get("maxSurge", "25%"), wanted, up=True)
-    fewer = _portion(given.get("maxUnavailable", "25%"), wanted, up=False)
+    more = scaled(given.get("maxSurge", "25%"), wanted, up=True)
+    fewer = scaled(given.get("maxUnavailable", "25%"), wanted, up=False)
     return more, (1 if more == fewer == 0 else fewer)
 
 
-def _portion(value: Any, of: int, *, up: bool) -> int:
+def scaled(value: Any, of: int, *, up: bool) -> int:
     """A count, or a percentage of `of`."""
     text = str(value)
     if text.endswith("%"):

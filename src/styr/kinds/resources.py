@@ -86,6 +86,7 @@ CRD = Resource(
     namespaced=False,
 )
 
+POD_DISRUPTION_BUDGET = Resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 _ADMISSION = ("admissionregistration.k8s.io", "v1")
 MUTATING_WEBHOOKS = Resource(
     *_ADMISSION, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", False, status=False

@@ -57,6 +57,11 @@ def read_options(call: Call) -> Options:
         body = media.decode(call.body, call.content_type)
     if not isinstance(body, dict):
         raise BadRequest("the body of a delete must be DeleteOptions")
+    return parse_options(call, body)
+
+
+def parse_options(call: Call, body: Object) -> Options:
+    """DeleteOptions, and what the query says beside them. Raises BadRequest."""
     conditions = body.get("preconditions") or {}
     grace = body.get("gracePeriodSeconds", call.number("gracePeriodSeconds"))
     propagation = body.get("propagationPolicy") or call.request.param("propagationPolicy")
@@ -115,14 +120,17 @@ async def delete_collection(call: Call) -> Response:
     return respond(call, start_of_list[:-1] + b',"items":[' + b",".join(removed) + b"]}")
 
 
-def perform(call: Call, txn: Txn, key: ObjectKey, old: Record, options: Options) -> tuple[Record, bool]:
-    """In the write path. Returns the object as it then is, and whether it is gone."""
+def perform(
+    call: Call, txn: Txn, key: ObjectKey, old: Record, options: Options, *, admitted: bool = False
+) -> tuple[Record, bool]:
+    """In the write path. Returns the object as it then is, and whether it is gone. `admitted`: the caller has asked."""
     obj = old.decode()
     meta = obj["metadata"]
     call.name = key.name
     call.namespace = key.namespace
-    _check(call, meta, options)
-    _admit(call, txn, obj, options)
+    check_preconditions(call, meta, options)
+    if not admitted:
+        _admit(call, txn, obj, options)
     grace = _grace(call, obj, options)
     finalizers = _finalizers(meta.get("finalizers") or [], options.propagation)
     held = bool(finalizers) or grace > 0 or (_is_namespace(call) and bool(obj.get("spec", {}).get("finalizers")))
@@ -162,7 +170,7 @@ def _mark(call: Call, obj: Object, grace: int, finalizers: list[str]) -> None:
         obj["status"] = (obj.get("status") or {}) | {"phase": "Terminating"}
 
 
-def _check(call: Call, meta: dict[str, Any], options: Options) -> None:
+def check_preconditions(call: Call, meta: dict[str, Any], options: Options) -> None:
     if options.uid and options.uid != meta["uid"]:
         raise call.conflict(
             f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {meta['uid']}"
