@@ -1,10 +1,10 @@
-"""Writes `src/styr/api/openapi/builtin.json.xz`, and `openapi_real.json` beside it: `python -m tests.api.generate_openapi`.
+"""Writes `src/styr/api/openapi/builtin.json.xz`, and what tests compare with: `python -m tests.api.generate_openapi`.
 
 Called by people, when the declared version moves; needs kube-apiserver and etcd of that version on the PATH. Keeps what that
 server tells of itself (Kubernetes, Apache-2.0; the texts are in the published api/openapi-spec too): the definitions of
 OpenAPI v3, the paths and parameters of v2 (the other two forms follow from these: see `styr.api.openapi.convert`), and how it
-publishes two definitions of our own, the pattern for every other. The second file is for tests: digests of its documents, and
-how it publishes the definitions of openapi_crds.py.
+publishes two definitions of our own, the pattern for every other. For tests: `openapi_real.json`, digests of its documents and
+how it publishes the definitions of openapi_crds.py, and `discovery_real.json`, its discovery.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from typing import Any
 from tests.api.openapi_crds import CRDS
 from tests.peers.apiserver import KubeApiserver, kube_apiserver
 
+DISCOVERY = Path(__file__).with_name("discovery_real.json")
 GOLDEN = Path(__file__).with_name("openapi_real.json")
+BETA = (
+    "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
+    "--feature-gates=MutatingAdmissionPolicy=true",
+)
+"""What is served although it is not GA in that version."""
 TARGET = Path(__file__).parents[2] / "src/styr/api/openapi/builtin.json.xz"
 GROUP, VERSION = "qqgroup.styr.dev", "qqversion"
 NAMES = {"Namespaced": ("qqplural", "Qqkind"), "Cluster": ("qqclusters", "Qqcluster")}
@@ -31,8 +37,9 @@ _LISTS = [f"{kind}List" for _, kind in NAMES.values()]
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, kube_apiserver(Path(folder)) as peer:
+    with tempfile.TemporaryDirectory() as folder, kube_apiserver(Path(folder), *BETA) as peer:
         golden = {"digests": digests(peer)}
+        DISCOVERY.write_text("{" + ",\n".join(f'"{k}": {json.dumps(v)}' for k, v in discovery(peer).items()) + "}\n")
         table = read(peer)
         golden |= published(peer)
     GOLDEN.write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n")
@@ -53,6 +60,14 @@ def digests(peer: KubeApiserver) -> dict[str, str]:
         for name, entry in _get(peer, "/openapi/v3")["paths"].items()
     }
     return found | {"v2": digest(_get(peer, "/openapi/v2"))}
+
+
+def discovery(peer: KubeApiserver) -> dict[str, Any]:
+    """By path: plain, and for the two roots aggregated."""
+    groups = [f"/apis/{version['groupVersion']}" for g in _get(peer, "/apis")["groups"] for version in g["versions"]]
+    plain = {path: _get(peer, path) for path in ("/apis", "/api/v1", *groups)}
+    accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    return plain | {f"{path} v2": peer.ask("GET", path, accept=accept)[1] for path in ("/api", "/apis")}
 
 
 def published(peer: KubeApiserver) -> dict[str, Any]:

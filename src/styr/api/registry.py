@@ -100,7 +100,8 @@ class ServedResource:
 
     def served(self) -> Served:
         """As discovery tells it."""
-        return Served(self.resource, self.verbs, tuple(self.subresources.values()))
+        stored = self.stored_as if "create" in self.verbs else ""
+        return Served(self.resource, self.verbs, tuple(self.subresources.values()), stored)
 
     def documented(self) -> Documented:
         """As OpenAPI tells it."""

@@ -1,6 +1,6 @@
 """Paths of the Kubernetes API, taken apart. Pure; called by the server.
 
-`/api/VERSION/...` and `/apis/GROUP/VERSION/...`, then `[namespaces/NS/]PLURAL[/NAME[/SUBRESOURCE]]`.
+`/api/VERSION/...` and `/apis/GROUP/VERSION/...`, then `[watch/][namespaces/NS/]PLURAL[/NAME[/SUBRESOURCE]]`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ class Route:
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+    watch: bool = False
+    """The path itself asks for a watch, as clients of long ago do."""
 
 
 def parse(path: str) -> Route | None:
@@ -35,6 +37,9 @@ def parse(path: str) -> Route | None:
         return None
     if not all(rest):
         return None
+    watch = rest[0] == "watch" and len(rest) > 1
+    if watch:
+        rest = rest[1:]
     namespace = ""
     in_namespace = len(rest) >= 3 and rest[0] == "namespaces" and rest[2] not in _NAMESPACE_SUBRESOURCES
     if in_namespace:
@@ -42,14 +47,16 @@ def parse(path: str) -> Route | None:
     if len(rest) > 3:
         return None
     resource, name, subresource = (*rest, "", "")[:3]
-    return Route(group, version, resource, namespace, name, subresource)
+    return Route(group, version, resource, namespace, name, subresource, watch)
 
 
 def verb_of(route: Route, request: Request) -> str:
     """The word that RBAC has for it. Raises MethodNotAllowed."""
     method = request.method
+    if route.watch and method != "GET":
+        raise MethodNotAllowed(f"the server does not allow this method on the requested resource ({method})")
     if method in ("GET", "HEAD"):
-        if request.param("watch") in _TRUE and not route.subresource:
+        if (route.watch or request.param("watch") in _TRUE) and not route.subresource:
             return "watch"
         return "get" if route.name else "list"
     if method == "POST" and (not route.name or route.subresource):

@@ -233,8 +233,7 @@ class ApiServer:
             raise _nothing_there()
 
     async def _plain(self, request: Request) -> Response:
-        path, accept = request.path, request.headers.get("accept", "")
-        user = request.user or ANONYMOUS
+        path, user = request.path, request.user or ANONYMOUS
         self._authorize(user, request.method.lower(), "", "", "", "", "", path)
         if request.method not in ("GET", "HEAD"):
             raise _not_allowed(request.method)
@@ -244,7 +243,7 @@ class ApiServer:
         if path.startswith("/openapi/"):
             found = await self._documents().respond(request)
         elif discovery.is_discovery(path):
-            found = discovery.discover(path, accept, self.registry.discovery())
+            found = discovery.discover(path, request.headers, self.registry.discovery())
         elif issuer.is_ours(path):
             found = issuer.respond(path, self.accounts.keys, request.headers.get("host", ""))
         if found is None:
