@@ -62,6 +62,7 @@ async def measure(server: ApiServer, count: int) -> dict[str, float]:
         call = Caller(server.access())
         await pages(server, call, path, count)
         await call.close()
+        await asyncio.sleep(12)
         figures["rss_mb_after_start"] = rss(server)
     finally:
         server.stop()

@@ -81,10 +81,10 @@ class MemoryApi:
         return copy.deepcopy(found)
 
     async def list(
-        self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "", limit: int = 0
+        self, resource: Resource, namespace: str = "", *, labels="", fields="", limit=0, keep=lambda obj: obj
     ):
         items = [
-            copy.deepcopy(obj)
+            keep(copy.deepcopy(obj))
             for (plural, place, _), obj in self.objects.items()
             if plural == resource.plural and namespace in ("", place) and _matches(obj, labels, fields)
         ]

@@ -244,7 +244,7 @@ async def test_no_revision_is_ever_given_out_twice(tmp_path: Path) -> None:
             with pytest.raises(WindowPassed):  # the watch of a client from before: 410
                 store.window("things").cursor(seen)
             with pytest.raises(WindowPassed):
-                store.snapshot("things", seen)
+                store.view("things", seen)
         await store.close()
         await live(new.path, 200)
     first.close()

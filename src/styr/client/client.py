@@ -6,7 +6,7 @@ Every method raises a `styr.kinds.errors.ApiError`; no answer at all is `client.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -42,6 +42,13 @@ class ObjectList:
     resource_version: str
 
 
+Keep = Callable[[Object], Object]
+
+
+def _all_of_it(obj: Object) -> Object:
+    return obj
+
+
 class Client:
     """One client serves any number of tasks."""
 
@@ -53,15 +60,22 @@ class Client:
         return await self._object("GET", resource.path(namespace or None, _required(name)))
 
     async def list(
-        self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "", limit: int = 0
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int = 0,
+        keep: Keep = _all_of_it,
     ) -> ObjectList:
         """All of them: `limit` is the size of a page, and every page is fetched. A list that expires between two pages is
-        begun again, once, as a single page."""
+        begun again, once, as a single page. `keep` makes of an object what is held of it until the last page is there."""
         path, query = resource.path(namespace or None), _selection(labels, fields)
         try:
-            return await self._pages(resource, path, query, limit)
+            return await self._pages(resource, path, query, limit, keep)
         except errors.Expired:
-            return await self._pages(resource, path, query, 0)
+            return await self._pages(resource, path, query, 0, keep)
 
     async def watch(
         self,
@@ -173,13 +187,13 @@ class Client:
     async def close(self) -> None:
         await self._transport.close()
 
-    async def _pages(self, resource: Resource, path: str, query: Query, limit: int) -> ObjectList:
+    async def _pages(self, resource: Resource, path: str, query: Query, limit: int, keep: Keep) -> ObjectList:
         items: list[Object] = []
         token = ""
         while True:
             page = [*query, *([("limit", str(limit))] if limit else []), *([("continue", token)] if token else [])]
             answer = await self._object("GET", path, query=page)
-            items += [_typed(item, resource) for item in answer.get("items") or ()]
+            items += [keep(_typed(item, resource)) for item in answer.get("items") or ()]
             token = meta.metadata(answer).get("continue") or ""
             if not token:
                 return ObjectList(items, meta.resource_version(answer))

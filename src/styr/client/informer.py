@@ -32,14 +32,39 @@ WATCH_SECONDS = 240.0
 """How long a watch is asked to last; then it is simply opened again."""
 
 
+def whole(obj: Object) -> Object:
+    """All but who owns which field: no reader needs it, and it would be a third of a small object."""
+    metadata = meta.metadata(obj)
+    if "managedFields" not in metadata:
+        return obj
+    return {**obj, "metadata": {key: value for key, value in metadata.items() if key != "managedFields"}}
+
+
+_BONES = ("name", "namespace", "uid", "resourceVersion", "ownerReferences", "finalizers", "deletionTimestamp")
+
+
+def bones(obj: Object) -> Object:
+    """What garbage collection needs to know of an object."""
+    metadata = meta.metadata(obj)
+    return {"metadata": {name: metadata[name] for name in _BONES if name in metadata}}
+
+
 class Informer:
-    """`fields` is a field selector: then it holds only what matches."""
+    """`fields` is a field selector: then it holds only what matches. `keep` makes of an object what is held of it."""
 
     def __init__(
-        self, client: Client, resource: Resource, random: Random, *, page: int = 500, fields: str = ""
+        self,
+        client: Client,
+        resource: Resource,
+        random: Random,
+        *,
+        page: int = 500,
+        fields: str = "",
+        keep: Callable[[Object], Object] = whole,
     ) -> None:
         self.resource = resource
         self.fields = fields
+        self._keep = keep
         self.synced = asyncio.Event()
         self._client = client
         self._random = random
@@ -102,7 +127,7 @@ class Informer:
     async def sure(self) -> None:
         """Returns at once, or after a list if a write's answer was lost since the last one. Raises ApiError."""
         while doubts := self._doubts:
-            self._replace(await self._client.list(self.resource, fields=self.fields, limit=self._page))
+            self._replace(await self._list())
             self._doubts -= doubts
 
     # keeping up
@@ -113,7 +138,7 @@ class Informer:
             started = asyncio.get_running_loop().time()
             try:
                 if not self._version:
-                    self._replace(await self._client.list(self.resource, fields=self.fields, limit=self._page))
+                    self._replace(await self._list())
                     self.synced.set()
                 await self._follow()
                 problem: Exception | None = None
@@ -131,6 +156,9 @@ class Informer:
             if problem is not None:
                 log.info("watch ended", resource=self.resource, error=problem)
             await asyncio.sleep(self._backoff.next(""))
+
+    async def _list(self) -> ObjectList:
+        return await self._client.list(self.resource, fields=self.fields, limit=self._page, keep=self._keep)
 
     async def _follow(self) -> None:
         """One watch from where we stand to its end."""
@@ -171,6 +199,7 @@ class Informer:
             if 0 < _number(obj) <= _number(old):
                 return
             self._unindex(key, old)
+        obj = self._keep(obj)
         self._objects[key] = obj
         self._by_namespace.setdefault(key.namespace, {})[key] = obj
         for owner in meta.owners(obj):

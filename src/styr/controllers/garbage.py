@@ -89,9 +89,9 @@ class Garbage:
         for kind in [kind for kind in self._followed if kind not in found]:
             informer, handler = self._followed.pop(kind)
             informer.unsubscribe(handler)
-            await self.ctx.informers.drop(kind)
+            await self.ctx.informers.drop(informer)
         for kind in [kind for kind in found if kind not in self._followed]:
-            informer, handler = self.ctx.informers.ensure(kind), self._handler(kind)
+            informer, handler = self.ctx.informers.bones(kind), self._handler(kind)
             self._followed[kind] = (informer, handler)
             for obj in informer.list():
                 handler(None, obj)

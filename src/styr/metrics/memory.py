@@ -13,6 +13,8 @@ import ctypes
 import re
 from pathlib import Path
 
+from styr.kit.memory import trim
+
 MADV_DONTNEED, MADV_PAGEOUT = 4, 21
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-([-x])p .*/libllvmlite\.so$")
 
@@ -30,14 +32,12 @@ def mappings(maps: str) -> list[tuple[int, int, int]]:
 
 def give_back() -> None:
     """Never raises: it is about memory, not about results."""
-    libc = ctypes.CDLL(None)
+    trim()
     try:
-        advise, trim = libc.madvise, libc.malloc_trim
+        advise = ctypes.CDLL(None).madvise
         maps = Path("/proc/self/maps").read_text()
     except (OSError, AttributeError):
         return
     advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     for begin, length, advice in mappings(maps):
         advise(begin, length, advice)
-    trim.argtypes = [ctypes.c_size_t]
-    trim(0)

@@ -45,6 +45,7 @@ from styr.kinds.transport import User
 from styr.kit.clock import SystemClock
 from styr.kit.files import make_private
 from styr.kit.log import Log, setup
+from styr.kit.memory import trim
 from styr.kit.process import start_time
 from styr.kit.tasks import Tasks
 from styr.metrics import invocation, launch
@@ -63,6 +64,8 @@ PLANE = User("system:styr", ("system:masters", "system:authenticated"))
 """Who the control plane's own controllers are."""
 
 DEFAULT_GATEWAY_PORT = 8080
+SETTLED = 10.0
+"""Seconds after which a start counts as over."""
 
 
 class StartError(Exception):
@@ -187,6 +190,13 @@ class Plane:
         )
         announce(ready_text(self.folder, state))
         self._tasks.spawn(self._metrics(engine), name="metrics")
+        self._tasks.spawn(self._settle(), name="settle")
+
+    async def _settle(self) -> None:
+        """What only the start needed goes back to the machine once everything has started."""
+        await self.clock.sleep(SETTLED)
+        gc.collect()
+        trim()
 
     def _logs(self, namespace: str, name: str, uid: str, options: LogOptions) -> AsyncIterator[bytes]:
         """The server is made before the node, which needs a client of the server."""
