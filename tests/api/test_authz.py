@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from styr.api import bootstrap, reviews
 from styr.api.authz import Attributes, Rbac
-from styr.kinds.errors import ApiError, BadRequest, Forbidden, UnsupportedMedia
+from styr.client.client import Client
+from styr.client.controller import Manager
+from styr.client.transport import InProcessTransport
+from styr.controllers import aggregation
+from styr.kinds.errors import ApiError, BadRequest, Forbidden, NotFound, UnsupportedMedia
 from styr.kinds.transport import ANONYMOUS, Request, User
+from styr.kit.clock import SystemClock
+
+from . import generate_roles
+from .kit import ADMIN, running
 
 RBAC = "rbac.authorization.k8s.io"
 ANN = User("ann", ("dev", "system:authenticated"))
@@ -174,3 +185,157 @@ async def test_a_review_must_ask_one_thing() -> None:
     for body in (b"{}", b'{"spec":3}', b"[", b'{"spec":{"resourceAttributes":{},"nonResourceAttributes":{}}}'):
         with pytest.raises(ApiError):
             await ask(Rbac(), ANN, "SelfSubjectAccessReview", body)
+
+
+async def test_who_leaves_the_rights_as_they_were_may_write() -> None:
+    rbac = Rbac()
+    powers = role("r", rule("*", "*", "*"))
+    grown = {**powers, "metadata": {**powers["metadata"], "finalizers": ["x/y"], "resourceVersion": "7"}}
+    rbac.check_escalation(ANN, grown, powers)
+    with pytest.raises(Forbidden):
+        rbac.check_escalation(ANN, {**powers, "metadata": {"name": "r", "labels": {"a": "b"}}}, powers)
+    bound = binding("b", powers, "User:ann")
+    rbac.check_escalation(ANN, {**bound, "metadata": {"name": "b", "ownerReferences": []}}, bound)
+
+
+def test_a_role_that_is_not_there_cannot_be_bound_by_chance() -> None:
+    with pytest.raises(NotFound, match='"later" not found'):
+        Rbac().check_escalation(ANN, binding("b", role("later", namespace="x"), "User:ann", namespace="x"))
+
+
+def test_gathering_needs_every_right() -> None:
+    gathering = {**role("all"), "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}}
+    rbac = Rbac([*bootstrap.objects(), binding("a", role("admin"), "User:ann")])
+    with pytest.raises(Forbidden, match="must have cluster-admin privileges to use the aggregationRule"):
+        rbac.check_escalation(ANN, gathering)
+    with pytest.raises(Forbidden, match="cluster-admin"):
+        rbac.check_escalation(ANN, role("all"), gathering)
+    rbac.put(binding("root", role("cluster-admin"), "Group:dev"))
+    rbac.check_escalation(ANN, gathering)
+
+
+def test_missing_rights_are_told_compactly() -> None:
+    rbac = Rbac()
+    wanted = role("r", rule("list get", "pods", names="x"), rule("get", "pods", "apps"), rule("get", "pods", "apps"))
+    wanted["rules"].append({"nonResourceURLs": ["/x"], "verbs": ["get"]})
+    with pytest.raises(Forbidden) as caught:
+        rbac.check_escalation(ANN, wanted)
+    assert caught.value.message == (
+        'clusterroles.rbac.authorization.k8s.io "r" is forbidden: user "ann" (groups=["dev" "system:authenticated"]) is '
+        "attempting to grant RBAC permissions not currently held:\n"
+        '{APIGroups:[""], Resources:["pods"], ResourceNames:["x"], Verbs:["get" "list"]}\n'
+        '{APIGroups:["apps"], Resources:["pods"], Verbs:["get"]}\n'
+        '{NonResourceURLs:["/x"], Verbs:["get"]}'
+    )
+
+
+def test_why_something_is_allowed() -> None:
+    view = [*bootstrap.objects(), binding("v", role("view"), "Group:dev", namespace="team")]
+    account = {**binding("s", role("view"), "ServiceAccount:robot", namespace="team")}
+    account["subjects"][0]["namespace"] = "other"
+    lost = binding("lost", role("nothing"), "User:ann")
+    rbac = Rbac([*view, account, lost])
+    asked = Attributes("list", "", "pods", "", "team")
+    assert rbac.explain(ANN, asked) == (
+        True,
+        'RBAC: allowed by RoleBinding "v/team" of ClusterRole "view" to Group "dev"',
+    )
+    robot = User("system:serviceaccount:other:robot")
+    assert rbac.explain(robot, asked)[1].endswith('to ServiceAccount "robot/other"')
+    missing = 'RBAC: clusterrole.rbac.authorization.k8s.io "nothing" not found'
+    assert rbac.explain(ANN, Attributes("list", "", "pods", "", "elsewhere")) == (False, missing)
+    assert rbac.explain(User("x"), asked) == (False, "")
+    assert rbac.explain(ROOT, asked) == (True, "")
+
+
+RULES = f"/apis/{RBAC}/v1"
+
+
+@pytest.mark.parametrize(
+    ("where", "rules", "words"),
+    [
+        ("clusterroles", [{"verbs": []}], "rules[0].verbs: Required value: verbs must contain at least one value"),
+        (
+            "clusterroles",
+            [{"verbs": ["get"], "apiGroups": [""]}],
+            "rules[0].resources: Required value: resource rules must",
+        ),
+        (
+            "clusterroles",
+            [{"verbs": ["get"], "resources": ["x"]}],
+            "rules[0].apiGroups: Required value: resource rules must",
+        ),
+        (
+            "namespaces/default/roles",
+            [{"verbs": ["get"], "nonResourceURLs": ["/x"]}],
+            'rules[0].nonResourceURLs: Invalid value: ["/x"]: namespaced rules cannot apply to non-resource URLs',
+        ),
+        (
+            "clusterroles",
+            [{"verbs": ["get"], "nonResourceURLs": ["/x"], "apiGroups": [""]}],
+            "rules cannot apply to both regular resources and non-resource URLs",
+        ),
+    ],
+)
+async def test_rules_that_say_nothing(where: str, rules: list[Any], words: str) -> None:
+    async with running() as api:
+        answer = await api("POST", f"{RULES}/{where}", {"metadata": {"name": "r"}, "rules": rules}, want=422)
+        assert words in answer["message"]
+
+
+async def test_default_roles_are_mended_at_a_start_and_additions_stay(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    json_type = "application/merge-patch+json"
+    async with running(path) as api:
+        assert (await api("GET", f"{RULES}/clusterroles/system:node"))["rules"]
+        assert await api("GET", f"{RULES}/namespaces/kube-system/roles/extension-apiserver-authentication-reader")
+        changed = {"rules": [{"verbs": ["get"], "nonResourceURLs": ["/mine"]}]}
+        await api("PATCH", f"{RULES}/clusterroles/system:discovery", changed, type=json_type)
+        await api("PATCH", f"{RULES}/clusterrolebindings/system:discovery", {"subjects": []}, type=json_type)
+        alone = {**changed, "metadata": {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "false"}}}
+        await api("PATCH", f"{RULES}/clusterroles/system:basic-user", alone, type=json_type)
+        await api("DELETE", f"{RULES}/clusterroles/view")
+        untouched = await api("GET", f"{RULES}/clusterroles/edit")
+    async with running(path) as api:
+        paths = [
+            url
+            for rule in (await api("GET", f"{RULES}/clusterroles/system:discovery"))["rules"]
+            for url in rule["nonResourceURLs"]
+        ]
+        assert {"/mine", "/api", "/openapi/*"} <= set(paths)
+        (subject,) = (await api("GET", f"{RULES}/clusterrolebindings/system:discovery"))["subjects"]
+        assert subject["name"] == "system:authenticated"
+        assert (await api("GET", f"{RULES}/clusterroles/system:basic-user"))["rules"] == changed["rules"]
+        assert (await api("GET", f"{RULES}/clusterroles/view"))["rules"]
+        assert await api("GET", f"{RULES}/clusterroles/edit") == untouched
+
+
+async def test_roles_that_gather_others() -> None:
+    async with running() as api:
+        manager = Manager(Client(InProcessTransport(api.server, ADMIN)), SystemClock(), random.Random(1))
+        manager.add(aggregation.controller())
+        task = asyncio.create_task(manager.run())
+
+        async def settled(wanted: Any) -> None:
+            for _ in range(1000):
+                found = await api("GET", f"{RULES}/clusterroles/view")
+                if wanted({resource for rule in found["rules"] for resource in rule.get("resources", ())}):
+                    return
+                await asyncio.sleep(0.005)
+            raise AssertionError(found)
+
+        try:
+            labels = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+            rules = [rule("get", "widgets", "example.com")]
+            await api("POST", f"{RULES}/clusterroles", {"metadata": {"name": "more", "labels": labels}, "rules": rules})
+            await settled(lambda found: {"widgets", "pods", "apps"} <= found)
+            await api("DELETE", f"{RULES}/clusterroles/more")
+            await settled(lambda found: "widgets" not in found and "pods" in found)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.needs("go")
+def test_the_table_of_roles_is_what_its_script_makes() -> None:
+    assert generate_roles.TARGET.read_text() == generate_roles.table()

@@ -43,6 +43,7 @@ async def test_it_starts_with_namespaces_and_roles_once(tmp_path: Path) -> None:
             "default",
             "kube-system",
             "kube-public",
+            "kube-node-lease",
             "styr-system",
         }
         revision = api.server.store.revision

@@ -1,121 +1,148 @@
-"""The RBAC objects that every server starts with: the default cluster roles and who holds them.
+"""What every server has from its first start on: namespaces, default roles and who holds them. Called by the server at each
+start.
 
-Called by the server at start, which writes those that are missing. Pure. As in Kubernetes, each carries the label
-`kubernetes.io/bootstrapping: rbac-defaults`. A user's own change to one is kept.
+Roles are Kubernetes' own (`roles.json`, made by `tests/api/generate_roles.py`), and Styr's for its own kinds and paths. As in
+Kubernetes, a right or a subject that somebody took away from a default role or binding is back at the next start, what
+somebody added stays, and the annotation `rbac.authorization.kubernetes.io/autoupdate: "false"` leaves an object alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib import resources as files
+from typing import Any
 
-from styr.kinds.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, Object
+import msgspec
 
+from styr.api.authz import escalation
+from styr.api.authz.rules import read_rules
+from styr.api.call import Call, Core
+from styr.api.store.commit import Txn
+from styr.api.verbs import change, create
+from styr.kinds import meta, roles
+from styr.kinds.resources import (
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    NAMESPACE,
+    ROLE,
+    ROLE_BINDING,
+    Object,
+    Resource,
+)
+from styr.kinds.transport import Request, User
+
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease", "styr-system")
+SERVER = User("system:apiserver", ("system:masters",))
+UPDATES = "rbac.authorization.kubernetes.io/autoupdate"
 _LABELS = {"kubernetes.io/bootstrapping": "rbac-defaults"}
+_AGENT = {"user-agent": "styr"}
+_KINDS: dict[str, Resource] = {
+    resource.kind: resource for resource in (NAMESPACE, ROLE, CLUSTER_ROLE, ROLE_BINDING, CLUSTER_ROLE_BINDING)
+}
+
 _READ = ["get", "list", "watch"]
 _WRITE = ["create", "delete", "deletecollection", "patch", "update"]
-
-_WORKLOADS: list[tuple[str, list[str]]] = [
-    ("", ["pods", "services", "configmaps", "serviceaccounts", "services/finalizers"]),
-    ("policy", ["poddisruptionbudgets"]),
-    ("apps", ["deployments", "deployments/scale", "replicasets", "replicasets/scale"]),
+_OURS: list[tuple[str, list[str]]] = [
     ("gateway.networking.k8s.io", ["gateways", "httproutes"]),
     ("monitoring.coreos.com", ["servicemonitors", "podmonitors", "probes", "scrapeconfigs", "prometheusrules"]),
     ("styr.dev", ["apps", "releases"]),
 ]
-"""What people of a namespace work with."""
-_SHOWN: list[tuple[str, list[str]]] = [
-    ("", ["pods/log", "pods/status", "services/status", "events", "namespaces", "namespaces/status"]),
-    ("apps", ["deployments/status", "replicasets/status"]),
-    ("discovery.k8s.io", ["endpointslices"]),
-    ("gateway.networking.k8s.io", ["gateways/status", "httproutes/status"]),
-    (
-        "monitoring.coreos.com",
-        [f"{kind}/status" for kind in ("servicemonitors", "podmonitors", "probes", "scrapeconfigs", "prometheusrules")],
-    ),
-    ("styr.dev", ["apps/status", "releases/status"]),
-]
-
-
-def _rule(group: str, plurals: Sequence[str], verbs: Sequence[str]) -> Object:
-    return {"apiGroups": [group], "resources": list(plurals), "verbs": list(verbs)}
-
-
-def _role(name: str, rules: list[Object]) -> Object:
-    return {
-        "apiVersion": CLUSTER_ROLE.api_version,
-        "kind": CLUSTER_ROLE.kind,
-        "metadata": {"name": name, "labels": dict(_LABELS)},
-        "rules": rules,
-    }
-
-
-def _binding(name: str, *groups: str) -> Object:
-    return {
-        "apiVersion": CLUSTER_ROLE_BINDING.api_version,
-        "kind": CLUSTER_ROLE_BINDING.kind,
-        "metadata": {"name": name, "labels": dict(_LABELS)},
-        "roleRef": {"apiGroup": CLUSTER_ROLE.group, "kind": CLUSTER_ROLE.kind, "name": name},
-        "subjects": [{"apiGroup": CLUSTER_ROLE.group, "kind": "Group", "name": group} for group in groups],
-    }
-
-
-def _view() -> list[Object]:
-    return [_rule(group, plurals, _READ) for group, plurals in (*_WORKLOADS, *_SHOWN)]
-
-
-def _edit() -> list[Object]:
-    return [
-        *_view(),
-        *(_rule(group, plurals, _WRITE) for group, plurals in _WORKLOADS),
-        _rule("", ["secrets"], [*_READ, *_WRITE]),
-        _rule("", ["pods/eviction"], ["create"]),
-        _rule("coordination.k8s.io", ["leases"], [*_READ, *_WRITE]),
-        _rule("", ["events"], ["create", "patch", "update"]),
-    ]
-
-
-def _admin() -> list[Object]:
-    return [*_edit(), _rule(CLUSTER_ROLE.group, ["roles", "rolebindings"], [*_READ, *_WRITE])]
-
-
-_PUBLIC = ["/healthz", "/livez", "/readyz", "/version", "/version/"]
-_MONITORING = ["/healthz", "/livez", "/readyz", "/metrics", "/metrics/*"]
-_ISSUER = [
-    "/.well-known/openid-configuration",
-    "/.well-known/openid-configuration/",
-    "/openid/v1/jwks",
-    "/openid/v1/jwks/",
-]
-_DISCOVERY = [*_PUBLIC, "/", "/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*"]
+"""Kinds that Styr brings along, which people of a namespace work with."""
 
 
 def objects() -> list[Object]:
-    """Cluster roles first, then their bindings."""
-    everything: list[Object] = [
-        _rule("*", ["*"], ["*"]),
-        {"nonResourceURLs": ["*"], "verbs": ["*"]},
-    ]
-    reviews = ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]
-    return [
-        _role("cluster-admin", everything),
-        _role("admin", _admin()),
-        _role("edit", _edit()),
-        _role("view", _view()),
-        _role("system:discovery", [{"nonResourceURLs": list(_DISCOVERY), "verbs": ["get"]}]),
-        _role("system:public-info-viewer", [{"nonResourceURLs": list(_PUBLIC), "verbs": ["get"]}]),
-        _role("system:monitoring", [{"nonResourceURLs": list(_MONITORING), "verbs": ["get"]}]),
-        _role(
-            "system:basic-user",
-            [
-                _rule("authorization.k8s.io", reviews, ["create"]),
-                _rule("authentication.k8s.io", ["selfsubjectreviews"], ["create"]),
-            ],
-        ),
-        _role("system:service-account-issuer-discovery", [{"nonResourceURLs": list(_ISSUER), "verbs": ["get"]}]),
-        _binding("cluster-admin", "system:masters"),
-        _binding("system:service-account-issuer-discovery", "system:serviceaccounts"),
-        _binding("system:discovery", "system:authenticated"),
-        _binding("system:public-info-viewer", "system:authenticated", "system:unauthenticated"),
-        _binding("system:monitoring", "system:monitoring"),
-        _binding("system:basic-user", "system:authenticated"),
-    ]
+    """Roles first, then their bindings. Roles that gather others hold already what they will gather."""
+    raw = files.files("styr.api").joinpath("roles.json").read_bytes()
+    found: list[Object] = [*msgspec.json.decode(raw)["objects"], *_own()]
+    for obj in found:
+        obj["apiVersion"] = ROLE.api_version
+        metadata = obj["metadata"]
+        metadata["labels"] = {**_LABELS, **metadata.get("labels", {})}
+        metadata["annotations"] = {UPDATES: "true"}
+    for _ in range(3):  # admin gathers edit, which gathers view
+        for obj in found:
+            if "aggregationRule" in obj:
+                obj["rules"] = roles.gathered(obj, found)
+    return sorted(found, key=lambda obj: obj["kind"].endswith("Binding"))
+
+
+def _own() -> Iterator[Object]:
+    for name, verbs in (("view", _READ), ("edit", _WRITE)):
+        rules = [{"apiGroups": [group], "resources": plurals, "verbs": verbs} for group, plurals in _OURS]
+        if verbs is _READ:
+            rules += [
+                {"apiGroups": [group], "resources": [f"{plural}/status" for plural in plurals], "verbs": verbs}
+                for group, plurals in _OURS
+            ]
+        labels = {f"rbac.authorization.k8s.io/aggregate-to-{name}": "true"}
+        yield {
+            "kind": "ClusterRole",
+            "metadata": {"name": f"styr:aggregate-to-{name}", "labels": labels},
+            "rules": rules,
+        }
+    monitoring = "styr:monitoring"
+    paths = {"nonResourceURLs": ["/metrics/*"], "verbs": ["get"]}
+    yield {"kind": "ClusterRole", "metadata": {"name": monitoring}, "rules": [paths]}
+    yield {
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": monitoring},
+        "roleRef": {"apiGroup": CLUSTER_ROLE.group, "kind": "ClusterRole", "name": monitoring},
+        "subjects": [{"apiGroup": CLUSTER_ROLE.group, "kind": "Group", "name": "system:monitoring"}],
+    }
+
+
+def mended(found: Object, wanted: Object) -> Object | None:
+    """A default object with what it lacks; None when it lacks nothing, or is to be left alone."""
+    if meta.annotations(found).get(UPDATES) == "false":
+        return None
+    changes: dict[str, Any] = {}
+    for key in ("labels", "annotations"):
+        known = meta.metadata(found).get(key) or {}
+        if missing := {name: value for name, value in wanted["metadata"][key].items() if name not in known}:
+            changes[key] = {**known, **missing}
+    made: Object = {**found, "metadata": {**found["metadata"], **changes}} if changes else found
+    if wanted["kind"].endswith("Role"):
+        if "aggregationRule" in wanted:
+            if not found.get("aggregationRule"):
+                made = {**made, "aggregationRule": wanted["aggregationRule"]}
+        elif rules := _lacking(found.get("rules") or [], wanted.get("rules") or []):
+            made = {**made, "rules": [*(found.get("rules") or ()), *rules]}
+    elif found.get("roleRef") == wanted["roleRef"]:
+        known_subjects: list[Object] = found.get("subjects") or []
+        if missing_subjects := [
+            one for one in wanted.get("subjects") or () if _subject(one) not in map(_subject, known_subjects)
+        ]:
+            made = {**made, "subjects": [*known_subjects, *missing_subjects]}
+    return None if made is found else made
+
+
+def _lacking(held: Sequence[Object], wanted: Sequence[Object]) -> list[Object]:
+    rules = read_rules(list(held))
+    return [rule for rule in wanted if any(True for _ in escalation.missing(rules, read_rules([rule])))]
+
+
+def _subject(subject: Object) -> tuple[str, ...]:
+    return tuple(str(subject.get(key) or "") for key in ("kind", "namespace", "name"))
+
+
+def install(core: Core, txn: Txn) -> None:
+    """In the write path, at a start."""
+    for name in NAMESPACES:
+        _ensure(core, txn, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    for obj in objects():
+        _ensure(core, txn, obj)
+
+
+def _ensure(core: Core, txn: Txn, obj: Object) -> None:
+    resource = _KINDS[obj["kind"]]
+    served = core.registry.find(resource.group, resource.version, resource.plural)
+    assert served is not None
+    namespace = meta.namespace(obj)
+    request = Request("POST", resource.path(namespace), headers=_AGENT, user=SERVER)
+    call = Call(core, served, request, namespace, meta.name(obj))
+    record = txn.get(call.key)
+    if record is None:
+        create.prepare(call, obj)
+        create.insert(call, txn, obj)
+    elif resource is not NAMESPACE and (made := mended(record.decode(), obj)) is not None:
+        change.revise(call, txn, call.key, record, made)

@@ -41,7 +41,7 @@ class Core:
     random: random.Random
     logs: PodLogs | None = None
     metrics: ApiMetrics | None = None
-    guard: Callable[[User, Object], None] | None = None
+    guard: Callable[[User, Object, Object | None], None] | None = None
     """Asked before a role or binding is written: may this user hand out these rights? Raises Forbidden."""
     authorize: Callable[[User, str, str, str, str, str, str, str], None] | None = None
     """For what a request turns out to do beside what its path says: user, verb, group, resource, subresource, namespace,
@@ -114,10 +114,10 @@ class Call:
             **more,
         )
 
-    def check_rights(self, obj: Object) -> None:
+    def check_rights(self, obj: Object, old: Object | None = None) -> None:
         """Nobody may hand out rights that they do not hold. Raises Forbidden."""
         if self.core.guard is not None and self.served.strategy.name_is_path_segment:
-            self.core.guard(self.request.user or ANONYMOUS, obj)
+            self.core.guard(self.request.user or ANONYMOUS, obj, old)
 
     @property
     def content_type(self) -> str:

@@ -24,7 +24,7 @@ from styr.api.filters import impersonation
 from styr.api.metrics import ApiMetrics
 from styr.api.registry import Registry, ServedResource
 from styr.api.routes import Route, parse, verb_of
-from styr.api.store.commit import Store, Txn
+from styr.api.store.commit import Store
 from styr.api.store.records import Change
 from styr.api.table import Form, negotiate
 from styr.api.verbs import connect, create, delete, eviction, get, list, patch, subresources, update, watch
@@ -39,9 +39,9 @@ from styr.kinds.errors import (
     Unauthorized,
     Unavailable,
 )
-from styr.kinds.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, NAMESPACE, ROLE, ROLE_BINDING, Object
+from styr.kinds.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING
 from styr.kinds.seams import PodLogs, PodStreams
-from styr.kinds.transport import ANONYMOUS, Handler, Request, Response, User
+from styr.kinds.transport import ANONYMOUS, Handler, Request, Response
 from styr.kit.clock import Clock
 from styr.kit.log import Log
 from styr.serving import wire
@@ -51,10 +51,7 @@ if TYPE_CHECKING:
 
 log = Log("styr.api")
 
-NAMESPACES = ("default", "kube-system", "kube-public", "styr-system")
 _RBAC_KEYS = frozenset(kind.group_resource for kind in (ROLE, ROLE_BINDING, CLUSTER_ROLE, CLUSTER_ROLE_BINDING))
-_SERVER = User("system:apiserver", ("system:masters",))
-_AGENT = {"user-agent": "styr"}
 
 _VERBS = {
     ("get", ""): get.get,
@@ -145,7 +142,7 @@ class ApiServer:
             for record in self.store.state(key).values():
                 self.rbac.put(record.decode())
         self.store.on_commit(self._changed)
-        await self.store.write(self._bootstrap)
+        await self.store.write(lambda txn: bootstrap.install(self._core, txn))
         self._ready = True
 
     def mount(self, prefix: str, handler: Handler) -> None:
@@ -274,25 +271,6 @@ class ApiServer:
                     self.rbac.remove(change.shown.decode())
                 else:
                     self.rbac.put(change.new.decode())
-
-    def _bootstrap(self, txn: Txn) -> None:
-        namespaces: Iterable[Object] = (
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in NAMESPACES
-        )
-        kinds = {"Namespace": NAMESPACE, "ClusterRole": CLUSTER_ROLE, "ClusterRoleBinding": CLUSTER_ROLE_BINDING}
-        for obj in (*namespaces, *bootstrap.objects()):
-            resource = kinds[obj["kind"]]
-            served = self.registry.find(resource.group, resource.version, resource.plural)
-            assert served is not None
-            call = Call(
-                self._core,
-                served,
-                Request("POST", resource.path(), headers=_AGENT, user=_SERVER),
-                name=obj["metadata"]["name"],
-            )
-            if txn.get(call.key) is None:
-                create.prepare(call, obj)
-                create.insert(call, txn, obj)
 
 
 def discovery_kind(route: Route) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from styr.client.controller import Controller
 from styr.controllers import (
+    aggregation,
     deployment,
     disruption,
     endpointslice,
@@ -22,7 +23,18 @@ from styr.kinds.seams import TokenSigner
 
 def controllers() -> list[Controller]:
     """A fresh set for one manager."""
-    modules = (deployment, disruption, replicaset, scheduler, endpointslice, namespace, garbage, events, serviceaccount)
+    modules = (
+        deployment,
+        disruption,
+        replicaset,
+        scheduler,
+        endpointslice,
+        namespace,
+        garbage,
+        events,
+        serviceaccount,
+        aggregation,
+    )
     return [module.controller() for module in modules]
 
 

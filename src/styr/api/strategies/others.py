@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from styr.api.strategies.base import BuiltinStrategy, immutable, invalid, required
 from styr.api.strategies.shapes import (
     BAG,
@@ -77,8 +79,7 @@ class RoleStrategy(BuiltinStrategy):
     shape = root(
         rules=many(
             struct(
-                ("verbs",),
-                verbs=many(TEXT, least=1),
+                verbs=many(TEXT),
                 apiGroups=many(TEXT),
                 resources=many(TEXT),
                 resourceNames=many(TEXT),
@@ -88,6 +89,36 @@ class RoleStrategy(BuiltinStrategy):
         aggregationRule=struct(clusterRoleSelectors=many(LABEL_SELECTOR)),
     )
     name_is_path_segment = True
+
+    def validate(self, obj: Object) -> list[Cause]:
+        faults: list[Cause] = []
+        for index, rule in enumerate(obj.get("rules") or ()):
+            faults += _rule_faults(rule, f"rules[{index}]", namespaced=obj["kind"] == "Role")
+        found = obj.get("aggregationRule")
+        if found is not None and not found.get("clusterRoleSelectors"):
+            needed = "at least one clusterRoleSelector required if aggregationRule is non-nil"
+            faults.append(required("aggregationRule.clusterRoleSelectors", needed))
+        return faults
+
+
+def _rule_faults(rule: Object, path: str, *, namespaced: bool) -> list[Cause]:
+    faults: list[Cause] = []
+    if not rule.get("verbs"):
+        faults.append(required(f"{path}.verbs", "verbs must contain at least one value"))
+    if urls := rule.get("nonResourceURLs"):
+        shown = json.dumps(urls, separators=(",", ":"))
+        if namespaced:
+            message = f"Invalid value: {shown}: namespaced rules cannot apply to non-resource URLs"
+            faults.append(invalid(f"{path}.nonResourceURLs", message))
+        if rule.get("apiGroups") or rule.get("resources") or rule.get("resourceNames"):
+            message = f"Invalid value: {shown}: rules cannot apply to both regular resources and non-resource URLs"
+            faults.append(invalid(f"{path}.nonResourceURLs", message))
+        return faults
+    if not rule.get("apiGroups"):
+        faults.append(required(f"{path}.apiGroups", "resource rules must supply at least one api group"))
+    if not rule.get("resources"):
+        faults.append(required(f"{path}.resources", "resource rules must supply at least one resource"))
+    return faults
 
 
 class BindingStrategy(BuiltinStrategy):
@@ -115,10 +146,11 @@ class BindingStrategy(BuiltinStrategy):
         if "roleRef" not in obj:
             return [required("roleRef")]
         faults: list[Cause] = []
+        cluster = obj["kind"] == "ClusterRoleBinding"
         for index, subject in enumerate(obj.get("subjects", ())):
-            if subject["kind"] == "ServiceAccount" and not subject.get("namespace"):
+            if subject["kind"] == "ServiceAccount" and not subject.get("namespace") and cluster:
                 faults.append(required(f"subjects[{index}].namespace"))
-        if obj["kind"] == "ClusterRoleBinding" and obj["roleRef"]["kind"] != "ClusterRole":
+        if cluster and obj["roleRef"]["kind"] != "ClusterRole":
             faults.append(invalid("roleRef.kind", 'Unsupported value: "Role": supported values: "ClusterRole"'))
         return faults
 

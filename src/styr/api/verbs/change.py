@@ -133,7 +133,7 @@ def revise(
             _check_finalizers(call, before, new)
             _make_ready(call, before, new)
     check(call, new, before if call.subresource == "" else None)
-    call.check_rights(new)
+    call.check_rights(new, before)
     if stage is not None:
         stage.validate(attributes, txn)
     call.served.strategy.admit(new, before, txn)
