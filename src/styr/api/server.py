@@ -111,7 +111,7 @@ class ApiServer:
         self._authorize: Authorizer = authorizer or self.rbac
         guard = None if authorizer else self.rbac.check_escalation
         self._clock = clock
-        self._admission = Admission(store, self.registry, random, plugins)
+        self._admission = Admission(store, self.registry, clock, random, plugins)
         self.chain = self._admission.chain
         self.accounts = ServiceAccounts(store, keys or SigningKeys(None, clock), clock, random)
         self.tokens = Tokens(self.accounts, audiences=self.accounts.audiences)

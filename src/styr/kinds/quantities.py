@@ -31,3 +31,21 @@ def parse(quantity: str | int | float) -> Fraction:
     digits, exponent, suffix = match.groups()
     scale = Fraction(10) ** int(exponent) if exponent else _SUFFIX[suffix or ""]
     return Fraction(digits) * scale
+
+
+def show(value: Fraction, *, binary: bool = False) -> str:
+    """In Kubernetes' canonical form. `binary` uses Ki, Mi and so on where the value is whole. Below a billionth it is
+    rounded up."""
+    sign, value = ("-", -value) if value < 0 else ("", value)
+    if binary and value >= 1024 and value.denominator == 1:
+        number, power = int(value), 0
+        while number % 1024 == 0 and power < 6:
+            number, power = number // 1024, power + 1
+        return f"{sign}{number}{('', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei')[power]}"
+    number = -(-value.numerator * 10**9 // value.denominator)
+    if not number:
+        return "0"
+    step = 0
+    while number % 1000 == 0 and step < 9:
+        number, step = number // 1000, step + 1
+    return f"{sign}{number}{('n', 'u', 'm', '', 'k', 'M', 'G', 'T', 'P', 'E')[step]}"

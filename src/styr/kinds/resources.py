@@ -86,6 +86,8 @@ CRD = Resource(
     namespaced=False,
 )
 
+RESOURCE_QUOTA = Resource("", "v1", "ResourceQuota", "resourcequotas")
+LIMIT_RANGE = Resource("", "v1", "LimitRange", "limitranges", status=False)
 POD_DISRUPTION_BUDGET = Resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 _ADMISSION = ("admissionregistration.k8s.io", "v1")
 MUTATING_WEBHOOKS = Resource(

@@ -6,6 +6,8 @@ import random
 from collections.abc import Iterable
 
 from styr.api.admission.chain import Chain, Plugin
+from styr.api.admission.limits import LimitRanger
+from styr.api.admission.quota.plugin import Quotas
 from styr.api.admission.webhooks.asking import Asking
 from styr.api.admission.webhooks.hooks import Hooks
 from styr.api.admission.webhooks.mutating import MutatingWebhooks
@@ -15,24 +17,31 @@ from styr.api.conversion import Converter
 from styr.api.registry import Registry
 from styr.api.store.commit import Store
 from styr.kinds.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
+from styr.kit.clock import Clock
 
 
 class Admission:
     """The chain, and what its plugins know of the store. Call `start` before the first write of a user."""
 
-    def __init__(self, store: Store, registry: Registry, source: random.Random, more: Iterable[Plugin] = ()) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, clock: Clock, source: random.Random, more: Iterable[Plugin] = ()
+    ) -> None:
         self._store = store
         self._mutating = Hooks(MUTATING_WEBHOOKS.group_resource, registry)
         self._validating = Hooks(VALIDATING_WEBHOOKS.group_resource, registry)
         asking = Asking(Callouts(store, source), Converter(), source)
+        self._quotas = Quotas(store, clock)
         self.chain = Chain(
             [
+                LimitRanger(store),
                 MutatingWebhooks(self._mutating, asking),
                 ValidatingWebhooks(self._validating, asking),
                 *more,
+                self._quotas,
             ]
         )
 
     def start(self) -> None:
         self._mutating.follow(self._store, self.chain.forget)
         self._validating.follow(self._store, self.chain.forget)
+        self._quotas.start(self.chain.forget)
