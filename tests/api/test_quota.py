@@ -24,7 +24,7 @@ async def used(api: Api, wanted: dict[str, str] | None = None, name: str = "q") 
     async with asyncio.timeout(10), api.watching(f"{QUOTAS}?watch=1&fieldSelector=metadata.name={name}") as events:
         async for event in events:
             found = event["object"].get("status", {}).get("used")
-            if found == wanted or (wanted is None and found is not None):
+            if found is not None and wanted in (None, found):
                 return found
     raise AssertionError("the watch ended")
 
