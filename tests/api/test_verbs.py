@@ -55,6 +55,21 @@ def gadget(name: str, **spec: Any) -> dict[str, Any]:
     return {"apiVersion": "example.com/v1", "kind": "Gadget", "metadata": {"name": name}, "spec": spec}
 
 
+async def test_what_an_older_definition_stored_is_read_as_the_newer_one_has_it(api: Api) -> None:
+    await api("POST", CRDS, crd())
+    await api("POST", GADGETS, gadget("old", size=1))
+    schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties"
+    later = [{"op": "add", "path": f"{schema}/later", "value": {"type": "string", "default": "yes"}}]
+    await api("PATCH", f"{CRDS}/gadgets.example.com", later, type=JSON_PATCH)
+    assert (await api("GET", f"{GADGETS}/old"))["spec"]["later"] == "yes"
+    assert [item["spec"]["later"] for item in (await api("GET", GADGETS))["items"]] == ["yes"]
+    told = {"status": {"conditions": [{"type": "Odd", "status": "True"}]}}
+    await api("PATCH", f"{CRDS}/gadgets.example.com/status", told, type=MERGE_PATCH)
+    assert (await api("GET", f"{GADGETS}/old"))["spec"]["later"] == "yes"
+    events = await api.events(f"{GADGETS}?watch=true", 1)
+    assert events[0]["object"]["spec"]["later"] == "yes"
+
+
 # create
 
 

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from styr.controllers import replicationcontroller
 from styr.controllers.replicaset import COST_ANNOTATION, FAILED_KEPT, plan, status
 from styr.kinds import meta
-from styr.kinds.resources import Object
+from styr.kinds.resources import REPLICATION_CONTROLLER, Object
 from tests.controllers.objects import EPOCH, LABELS, failed, gone, pod, replica_set, stamp
 
 
@@ -47,6 +48,14 @@ def test_names_are_new_repeat_themselves_and_differ() -> None:
     assert len(set(made)) == 3
     later = plan(rs, [pod(made[0])], made[:1], EPOCH)
     assert not set(names(later.create)) & set(made)
+
+
+def test_a_replication_controller_is_kept_in_the_same_way() -> None:
+    rc = {**replica_set("web", 2), "kind": "ReplicationController", "apiVersion": "v1"}
+    rc["spec"]["selector"] = LABELS
+    assert len(plan(rc, [pod("a")], ["a"], EPOCH).create) == 1
+    made = replicationcontroller.controller()
+    assert (made.name, made.resource) == ("replicationcontroller", REPLICATION_CONTROLLER)
 
 
 def test_a_long_name_stays_a_valid_label() -> None:

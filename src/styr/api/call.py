@@ -152,14 +152,18 @@ class Call:
 
     def outward(self, record: Record) -> bytes:
         """The bytes of a stored object in the version that was asked for."""
-        if self.served.stored_as == self.served.resource.api_version:
+        served = self.served
+        if served.stored_as == served.resource.api_version and record.revision >= served.since:
             return record.data
         return msgspec.json.encode(self.present(record))
 
     def present(self, record: Record) -> Object:
-        """A stored object, decoded, in the version that was asked for (conversion `None`: only apiVersion differs)."""
+        """A stored object, decoded, in the version that was asked for (conversion `None`: only apiVersion differs), as the
+        definition of today has it."""
         obj = record.decode()
         obj["apiVersion"] = self.served.resource.api_version
+        if record.revision < self.served.since and (schema := self.served.schema):
+            schema.default(schema.prune(obj))
         return obj
 
     # Errors in the API's own words

@@ -15,7 +15,7 @@ from styr.api.builtin.tables import VERBS, Kind, Subresource
 from styr.api.discovery import SCALE, STATUS, VIRTUAL, Documented, Served
 from styr.api.schema import Schema, compile_schema
 from styr.api.store.commit import Store
-from styr.api.store.records import Change
+from styr.api.store.records import Change, Record
 from styr.api.strategies.base import BuiltinStrategy, Strategy, TypedStrategy
 from styr.api.strategies.core import (
     ConfigMapStrategy,
@@ -70,6 +70,8 @@ class ServedResource:
     scale: ScalePaths = ScalePaths()
     type: Callable[[], Type] = Type
     """Which fields have owners of their own; worked out at the first write."""
+    since: int = 0
+    """The revision of its definition. Objects that are older may lack its defaults and have fields that it does not know."""
 
     @property
     def key(self) -> str:
@@ -153,7 +155,7 @@ class Registry:
     def follow(self, store: Store) -> None:
         """Loads what is there and follows every later change."""
         for (_, name), record in store.state(resources.CRD.group_resource).items():
-            self._custom[name] = _versions(record.decode())
+            self._custom[name] = _versions(record.decode(), record.revision)
         self._rebuild()
         store.on_commit(self._changed)
 
@@ -188,9 +190,16 @@ class Registry:
                 if change.new is None:
                     self._custom.pop(change.key.name, None)
                 else:
-                    self._custom[change.key.name] = _versions(change.new.decode())
+                    self._custom[change.key.name] = _versions(change.new.decode(), self._since(change, change.new))
         if touched:
             self._rebuild()
+
+    def _since(self, change: Change, new: Record) -> int:
+        """What changes the status of a definition alone leaves its objects as current as they were."""
+        known = self._custom.get(change.key.name)
+        if known and change.old is not None and change.old.decode()["spec"] == new.decode()["spec"]:
+            return known[0].since
+        return new.revision
 
     def _rebuild(self) -> None:
         self._all = dict(self._builtin)
@@ -216,19 +225,19 @@ def _builtin(kind: Kind) -> ServedResource:
     )
 
 
-def _versions(crd: Object) -> list[ServedResource]:
+def _versions(crd: Object, since: int) -> list[ServedResource]:
     """What an established CRD serves. One that this build cannot compile is left out, and the log says why."""
     if not conditions.is_true(crd, "Established"):
         return []
     storage = next(version["name"] for version in crd["spec"]["versions"] if version["storage"])
     try:
-        return [_version(crd, version, storage) for version in crd["spec"]["versions"] if version["served"]]
+        return [_version(crd, version, storage, since) for version in crd["spec"]["versions"] if version["served"]]
     except SchemaError as error:
         log.error("a definition is not served", error, crd=crd["metadata"]["name"])
         return []
 
 
-def _version(crd: Object, version: dict[str, Any], storage: str) -> ServedResource:
+def _version(crd: Object, version: dict[str, Any], storage: str, since: int) -> ServedResource:
     spec, names = crd["spec"], crd["spec"]["names"]
     subresources = version.get("subresources", {})
     resource = Resource(
@@ -263,4 +272,5 @@ def _version(crd: Object, version: dict[str, Any], storage: str) -> ServedResour
             )
         ),
         type=cache(lambda: types.custom(schema)),
+        since=since,
     )

@@ -3,6 +3,8 @@
 Promise: pods that match the selector and have no controller are adopted, own pods that match no longer are let go; what
 is missing is created, what is too much is deleted, the least useful first; the status counts what is there.
 
+A ReplicationController is kept by the same functions: `keeper` makes the controller of either kind.
+
 No pod is created twice: the cache holds what this process has created, and a create whose answer was lost makes the
 next pass wait for a fresh list. A pod's name is a digest of the ReplicaSet and the names that it sees taken.
 """
@@ -17,7 +19,8 @@ from styr.client.controller import After, Context, Controller, Done, Key, Outcom
 from styr.controllers.naming import child_name, digest, without_zeros
 from styr.kinds import conditions, meta, pods, selectors
 from styr.kinds.errors import AlreadyExists, ApiError, NotFound
-from styr.kinds.resources import POD, REPLICA_SET, Object
+from styr.kinds.resources import POD, REPLICA_SET, Object, Resource
+from styr.kinds.selectors import Selector
 from styr.kit.clock import parse_rfc3339
 
 COST_ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
@@ -88,23 +91,64 @@ def status(rs: Object, own: list[Object], failure: str, now: float, stamp: str) 
     return result, min(waits, default=0.0)
 
 
-async def reconcile(ctx: Context, key: Key) -> Outcome:
-    rs = ctx.get(REPLICA_SET, key)
-    if rs is None:
-        return Done()
-    own = await _claim(ctx, rs)
-    todo = plan(rs, own, _taken(ctx, rs), ctx.clock.time())
-    failure, error = await _create(ctx, rs, todo.create)
-    for pod in todo.delete:
-        await ctx.delete(POD, pod)
-        await ctx.event(rs, "Normal", "SuccessfulDelete", f"Deleted pod: {meta.name(pod)}")
-    rs = ctx.get(REPLICA_SET, key) or rs
-    found, wait = status(rs, ctx.children(POD, rs), failure, ctx.clock.time(), ctx.now())
-    await ctx.set_status(REPLICA_SET, rs, found)
-    if error is not None:
-        raise error
-    soonest = [seconds for seconds in (todo.wait, wait) if seconds > 0]
-    return After(min(soonest)) if soonest else Done()
+@dataclass(frozen=True)
+class _Keeper:
+    """Reconciles the objects of one kind, ReplicaSet or ReplicationController."""
+
+    resource: Resource
+
+    async def reconcile(self, ctx: Context, key: Key) -> Outcome:
+        rs = ctx.get(self.resource, key)
+        if rs is None:
+            return Done()
+        own = await self._claim(ctx, rs)
+        todo = plan(rs, own, _taken(ctx, rs), ctx.clock.time())
+        failure, error = await _create(ctx, rs, todo.create)
+        for pod in todo.delete:
+            await ctx.delete(POD, pod)
+            await ctx.event(rs, "Normal", "SuccessfulDelete", f"Deleted pod: {meta.name(pod)}")
+        rs = ctx.get(self.resource, key) or rs
+        found, wait = status(rs, ctx.children(POD, rs), failure, ctx.clock.time(), ctx.now())
+        if self.resource != REPLICA_SET:
+            found.pop("terminatingReplicas", None)
+        await ctx.set_status(self.resource, rs, found)
+        if error is not None:
+            raise error
+        soonest = [seconds for seconds in (todo.wait, wait) if seconds > 0]
+        return After(min(soonest)) if soonest else Done()
+
+    async def _claim(self, ctx: Context, rs: Object) -> list[Object]:
+        """Adopts and lets go; returns the pods that are this object's now."""
+        selector = self.selector(rs)
+        own = []
+        for pod in ctx.children(POD, rs):
+            if selectors.matches(selector, meta.labels(pod)) or meta.deleting(rs):
+                own.append(pod)
+            elif not meta.deleting(pod):
+                rest = [owner for owner in meta.owners(pod) if owner.get("uid") != meta.uid(rs)]
+                await ctx.patch(POD, pod, _owners_patch(pod, rest))
+        if selector and not meta.deleting(rs):
+            reference = meta.owner_reference(rs, self.resource)
+            found = ctx.list(POD, meta.namespace(rs), selector)
+            for pod in [pod for pod in found if meta.controller_of(pod) is None and pods.is_active(pod)]:
+                own.append(  # noqa: PERF401 - one write after the other
+                    await ctx.patch(POD, pod, _owners_patch(pod, [*meta.owners(pod), reference]))
+                )
+        return own
+
+    def orphan_keys(self, pod: Object, ctx: Context) -> list[Key]:
+        """A pod without controller may be somebody's to adopt."""
+        if meta.controller_of(pod) is not None:
+            return []
+        return [
+            meta.key(rs)
+            for rs in ctx.list(self.resource, meta.namespace(pod))
+            if (selector := self.selector(rs)) and selectors.matches(selector, meta.labels(pod))
+        ]
+
+    def selector(self, rs: Object) -> Selector:
+        written = rs["spec"].get("selector")
+        return selectors.from_object(written) if self.resource == REPLICA_SET else selectors.from_labels(written or {})
 
 
 def _taken(ctx: Context, rs: Object) -> list[str]:
@@ -127,26 +171,6 @@ async def _create(ctx: Context, rs: Object, wanted: tuple[Object, ...]) -> tuple
             return str(error), error
         await ctx.event(rs, "Normal", "SuccessfulCreate", f"Created pod: {meta.name(pod)}")
     return "", None
-
-
-async def _claim(ctx: Context, rs: Object) -> list[Object]:
-    """Adopts and lets go; returns the pods that are this ReplicaSet's now."""
-    selector = selectors.from_object(rs["spec"].get("selector"))
-    own = []
-    for pod in ctx.children(POD, rs):
-        if selectors.matches(selector, meta.labels(pod)) or meta.deleting(rs):
-            own.append(pod)
-        elif not meta.deleting(pod):
-            rest = [owner for owner in meta.owners(pod) if owner.get("uid") != meta.uid(rs)]
-            await ctx.patch(POD, pod, _owners_patch(pod, rest))
-    if selector and not meta.deleting(rs):
-        reference = meta.owner_reference(rs, REPLICA_SET)
-        found = ctx.list(POD, meta.namespace(rs), selector)
-        for pod in [pod for pod in found if meta.controller_of(pod) is None and pods.is_active(pod)]:
-            own.append(  # noqa: PERF401 - one write after the other
-                await ctx.patch(POD, pod, _owners_patch(pod, [*meta.owners(pod), reference]))
-            )
-    return own
 
 
 def _owners_patch(pod: Object, owners: list[dict[str, Any]]) -> Object:
@@ -195,17 +219,12 @@ def _cost(pod: Object) -> int:
         return 0
 
 
-def _orphan_keys(pod: Object, ctx: Context) -> list[Key]:
-    """A pod without controller may be some ReplicaSet's to adopt."""
-    if meta.controller_of(pod) is not None:
-        return []
-    return [
-        meta.key(rs)
-        for rs in ctx.list(REPLICA_SET, meta.namespace(pod))
-        if (selector := selectors.from_object(rs["spec"].get("selector")))
-        and selectors.matches(selector, meta.labels(pod))
-    ]
+def keeper(resource: Resource) -> Controller:
+    """The controller of ReplicaSets or of ReplicationControllers."""
+    keeps = _Keeper(resource)
+    watch = Watch(POD, keeps.orphan_keys)
+    return Controller(resource.kind.lower(), resource, keeps.reconcile, owns=(POD,), watches=(watch,))
 
 
 def controller() -> Controller:
-    return Controller("replicaset", REPLICA_SET, reconcile, owns=(POD,), watches=(Watch(POD, _orphan_keys),))
+    return keeper(REPLICA_SET)

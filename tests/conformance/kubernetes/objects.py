@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from tests.conformance.kubernetes.client import Kube, Object, unique
+from tests.conformance.kubernetes.client import Kube, Object, eventually, unique
 
 IMAGE = "registry.k8s.io/pause:3.10"
 
@@ -116,7 +116,17 @@ async def define(kube: Kube, crd: Object) -> Object:
     """Creates the definition and waits until its resources are served."""
     crds = kube.of("apiextensions.k8s.io/v1", "customresourcedefinitions")
     await crds.create(crd)
-    return await crds.until(crd["metadata"]["name"], established, "established")
+    made = await crds.until(crd["metadata"]["name"], established, "established")
+
+    async def served() -> bool:
+        spec = crd["spec"]
+        response = await kube.send(
+            "GET", f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
+        )
+        return response.status == 200
+
+    await eventually(served, f"{crd['metadata']['name']} served")
+    return made
 
 
 def custom(crd: Object, name: str, version: str = "", **fields: Any) -> Object:
