@@ -16,7 +16,7 @@ import pytest
 from styr.kinds.resources import POD
 from styr.kit import descriptors
 from tests.api.wire_helpers import until
-from tests.conformance.streaming import Streaming, streaming
+from tests.conformance.streaming import KUBECTLS, Streaming, streaming
 from tests.node.world import shell
 
 
@@ -27,7 +27,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Streaming]:
         yield made
 
 
-@pytest.fixture(params=[pytest.param("kubectl-1.35", marks=pytest.mark.needs("kubectl-1.35"))])
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.needs(name)) for name in KUBECTLS])
 def kubectl(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

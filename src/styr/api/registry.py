@@ -39,7 +39,7 @@ from styr.kit.log import Log
 
 log = Log("styr.api.registry")
 
-IMPLEMENTED = frozenset({"binding", "eviction", "exec", "finalize", "log", "scale", "status", "token"})
+IMPLEMENTED = frozenset({"binding", "eviction", "exec", "finalize", "log", "portforward", "scale", "status", "token"})
 """Subresources that the server has verbs for."""
 
 

@@ -72,6 +72,8 @@ _VERBS = {
     ("get", "log"): subresources.logs,
     ("get", "exec"): connect.execute,
     ("create", "exec"): connect.execute,
+    ("get", "portforward"): connect.forward,
+    ("create", "portforward"): connect.forward,
     ("get", "scale"): subresources.scale,
     ("update", "scale"): subresources.scale,
     ("patch", "scale"): subresources.scale,

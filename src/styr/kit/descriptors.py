@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-CHUNK = 64 << 10
+CHUNK = 32 << 10
 
 
 async def readable(descriptor: int, unless: asyncio.Future[Any] | None = None) -> None:

@@ -83,8 +83,9 @@ def accept(method: str, headers: Mapping[str, str], protocol: str) -> dict[str, 
 
 
 class WebSocket:
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, *, linger: float = LINGER) -> None:
         self._wire = wire
+        self._linger = linger
         self._frames = Connection(SERVER)
         self._closed = False
 
@@ -124,16 +125,18 @@ class WebSocket:
     async def _answer_close(self, event: CloseConnection) -> None:
         """To a close, or to a broken frame: then the peer has not said that it is through."""
         said = self._frames.state is ConnectionState.REMOTE_CLOSING
-        await self.close(event.code, event.reason or "", linger=0.0 if said else LINGER)
+        await self.close(event.code, event.reason or "", linger=0.0 if said else None)
 
-    async def close(self, code: int = CloseReason.NORMAL_CLOSURE, reason: str = "", *, linger: float = LINGER) -> None:
+    async def close(
+        self, code: int = CloseReason.NORMAL_CLOSURE, reason: str = "", *, linger: float | None = None
+    ) -> None:
         """Says so, and waits until the peer has said so too, or `linger` seconds. May be called twice."""
         if self._closed:
             return
         self._closed = True
         with suppress(LocalProtocolError, ConnectionError, TimeoutError):
             await self._wire.write(self._frames.send(CloseConnection(code, reason)))
-            async with asyncio.timeout(linger):
+            async with asyncio.timeout(self._linger if linger is None else linger):
                 while data := await self._wire.read():
                     self._frames.receive_data(data)
                     if any(isinstance(event, CloseConnection) for event in self._frames.events()):

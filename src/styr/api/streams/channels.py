@@ -9,15 +9,15 @@ Called by `verbs/connect.py`. The protocols are those of `k8s.io/apimachinery/pk
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from typing import Any
 
+from styr.api.streams import demux
 from styr.api.streams.command import Sizes
+from styr.api.streams.demux import Demultiplexer
 from styr.kinds.seams import StreamOptions
 from styr.serving.inbox import Inbox
-from styr.serving.websocket import Piece, WebSocket
+from styr.serving.websocket import WebSocket
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 PROTOCOLS = (
@@ -36,15 +36,9 @@ class ChannelSession:
         self._base64 = "base64." in protocol
         self._stdin = Inbox()
         self._sizes = Sizes()
-        self._channel: int | None = None
-        """Of the message that is coming in."""
-        self._undecoded = b""
+        self._demux = Demultiplexer(base64=self._base64)
         if not options.stdin:
             self._stdin.drop()
-
-    async def begin(self) -> None:
-        """An empty message tells the client that it is connected."""
-        await self._send(STDOUT if self._options.stdout else STDERR if self._options.stderr else ERROR, b"")
 
     # Terminal
 
@@ -60,10 +54,14 @@ class ChannelSession:
 
     # Session
 
+    async def opened(self) -> None:
+        """An empty message tells the client that it is connected."""
+        await self._send(STDOUT if self._options.stdout else STDERR if self._options.stderr else ERROR, b"")
+
     async def listen(self) -> None:
         async for piece in self._socket.pieces():
-            data = self._take_off_channel(piece)
-            if data and not await self._received(data):
+            channel, data = self._demux(piece)
+            if data and not await self._received(channel, data):
                 break
         self._stdin.end()
 
@@ -77,39 +75,16 @@ class ChannelSession:
         await self._socket.close()
 
     async def _send(self, channel: int, data: bytes) -> None:
-        if self._base64:
-            await self._socket.send_text(f"{channel}{base64.b64encode(data).decode()}")
-        else:
-            await self._socket.send(bytes((channel,)) + data)
+        await demux.send(self._socket, channel, data, base64=self._base64)
 
-    def _take_off_channel(self, piece: Piece) -> bytes:
-        """The rest of a piece behind its channel's number, which stands in the first byte of a message."""
-        data = piece.data
-        if piece.first:
-            self._channel, self._undecoded = None, b""
-        if self._channel is None and data:
-            self._channel = data[0] - (ord("0") if self._base64 else 0)
-            data = data[1:]
-        return self._decoded(data) if self._base64 else data
-
-    def _decoded(self, data: bytes) -> bytes:
-        """Four characters are three bytes, and a piece may end anywhere. What is no base64 is left out."""
-        data = self._undecoded + data
-        whole = len(data) & ~3
-        self._undecoded = data[whole:]
-        try:
-            return base64.b64decode(data[:whole], validate=True)
-        except binascii.Error:
-            return b""
-
-    async def _received(self, data: bytes) -> bool:
+    async def _received(self, channel: int | None, data: bytes) -> bool:
         """Part of a message. False when the protocol is broken."""
-        if self._channel == CLOSE and self._closes:
+        if channel == CLOSE and self._closes:
             if data[0] == STDIN:
                 self._stdin.end()
             return data[0] <= RESIZE
-        if self._channel == STDIN:
+        if channel == STDIN:
             await self._stdin.put(data)
-        elif self._channel == RESIZE:
+        elif channel == RESIZE:
             self._sizes.feed(data)
         return True

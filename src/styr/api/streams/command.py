@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any, Protocol
 
 from styr.kinds.errors import ApiError, InternalError
@@ -21,6 +22,9 @@ MAX_SIZE = 0xFFFF
 
 
 class Session(Terminal, Protocol):
+    async def opened(self) -> None:
+        """Until all streams are there. Raises ApiError when the client does not open them in time."""
+
     async def listen(self) -> None:
         """Takes in what the client sends; returns when it has gone."""
 
@@ -38,17 +42,18 @@ async def conduct(session: Session, run: Run) -> None:
     try:
         await asyncio.wait({listening, working}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
-            await _stopped(listening)
-            await session.finish(working.result())
+            with suppress(ConnectionError):
+                await session.finish(working.result())
     finally:
         await _stopped(working)
         await _stopped(listening)
         await session.close()
 
 
-async def _outcome(run: Run, terminal: Terminal) -> dict[str, Any]:
+async def _outcome(run: Run, session: Session) -> dict[str, Any]:
     try:
-        return exit_status(await run(terminal))
+        await session.opened()
+        return exit_status(await run(session))
     except ApiError as error:
         return error.to_status()
     except ConnectionError:

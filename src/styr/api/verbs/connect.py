@@ -10,8 +10,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from styr.api.call import Call
-from styr.api.streams import channels, command
+from styr.api.streams import channels, command, spdy
+from styr.api.streams import forward as forwarding
 from styr.api.streams.channels import ChannelSession
+from styr.api.streams.forward import ChannelForward, Joined, SpdyForward
+from styr.api.streams.spdy import SpdySession
 from styr.api.verbs import admit
 from styr.kinds.errors import ApiError, BadRequest, Unavailable
 from styr.kinds.resources import Object
@@ -28,6 +31,35 @@ async def execute(call: Call) -> Response:
         raise BadRequest("you must specify at least one command for the container")
     await _admit(call, "PodExecOptions", options)
     return await _command(call, options, lambda: streams.exec(call.namespace, call.name, _uid(pod), options))
+
+
+async def forward(call: Call) -> Response:
+    pod, streams = _begin(call)
+    request, headers = call.request, call.request.headers
+    ports: list[int] = []
+    if websocket.asked(headers):
+        tunnel = forwarding.TUNNEL in websocket.offered(headers)
+        chosen = forwarding.TUNNEL if tunnel else websocket.choose(headers, forwarding.CHANNELS)
+        answer = websocket.accept(request.method, headers, chosen)
+        ports = [] if tunnel else forwarding.read_ports([value for key, value in request.query if key == "ports"])
+    elif spdy.asked(headers):
+        chosen = spdy.choose(headers, (forwarding.PROTOCOL,))
+        answer = spdy.accept(chosen)
+    else:
+        raise upgrade_required()
+    options: Object = {"kind": "PodPortForwardOptions", "apiVersion": "v1"}
+    await admit.connect(call, options | ({"ports": ports} if ports else {}))
+    join = Joined(await streams.forward(call.namespace, call.name, _uid(pod)), f"{call.name}, uid {_uid(pod)}")
+
+    async def upgrade(wire: Wire) -> None:
+        if chosen == forwarding.PROTOCOL:
+            await SpdyForward(wire, join).serve()
+        elif chosen == forwarding.TUNNEL:
+            await forwarding.tunnelled(wire, join)
+        else:
+            await ChannelForward(wire, chosen, ports, join).serve()
+
+    return Response(101, headers=answer, upgrade=upgrade)
 
 
 async def _admit(call: Call, kind: str, options: StreamOptions) -> None:
@@ -95,19 +127,26 @@ def choose_container(call: Call, pod: Object) -> str:
 
 
 async def _command(call: Call, options: StreamOptions, ready: Callable[[], Awaitable[Run]]) -> Response:
-    request = call.request
-    if not websocket.asked(request.headers):
-        raise upgrade_required()
-    protocol = websocket.choose(request.headers, channels.PROTOCOLS)
-    headers = websocket.accept(request.method, request.headers, protocol)
+    headers, over = _negotiate(call, options)
     run = await ready()
 
     async def upgrade(wire: Wire) -> None:
-        session = ChannelSession(WebSocket(wire), protocol, options)
-        await session.begin()
-        await command.conduct(session, run)
+        await command.conduct(over(wire), run)
 
     return Response(101, headers=headers, upgrade=upgrade)
+
+
+def _negotiate(call: Call, options: StreamOptions) -> tuple[dict[str, str], Callable[[Wire], command.Session]]:
+    """The headers of the 101, and what makes the client's session of the connection. Raises ApiError."""
+    request = call.request
+    if websocket.asked(request.headers):
+        chosen = websocket.choose(request.headers, channels.PROTOCOLS)
+        headers = websocket.accept(request.method, request.headers, chosen)
+        return headers, lambda wire: ChannelSession(WebSocket(wire), chosen, options)
+    if spdy.asked(request.headers):
+        protocol = spdy.choose(request.headers, spdy.PROTOCOLS)
+        return spdy.accept(protocol), lambda wire: SpdySession(wire, protocol, options)
+    raise upgrade_required()
 
 
 def upgrade_required() -> ApiError:
