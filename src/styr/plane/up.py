@@ -64,6 +64,8 @@ PLANE = User("system:styr", ("system:masters", "system:authenticated"))
 """Who the control plane's own controllers are."""
 
 DEFAULT_GATEWAY_PORT = 8080
+COLLECTIONS = (20_000, 20, 20)
+"""How many new objects, and how many collections of the younger ones, bring about a collection."""
 SETTLED = 10.0
 """Seconds after which a start counts as over."""
 
@@ -127,8 +129,9 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
 
     for each in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(each, ask, each)
-    # What is only needed by others is collected now: later collections look at less.
+    # What has been imported stays: later collections look at less, and seldom, since little of what a server makes is circular.
     gc.freeze()
+    gc.set_threshold(*COLLECTIONS)
     async with AsyncExitStack() as stack:
         await Plane(settings, stack).start(announce)
         number = await asked
@@ -195,8 +198,7 @@ class Plane:
     async def _settle(self) -> None:
         """What only the start needed goes back to the machine once everything has started."""
         await self.clock.sleep(SETTLED)
-        gc.collect()
-        trim()
+        await asyncio.to_thread(trim)
 
     def _logs(self, namespace: str, name: str, uid: str, options: LogOptions) -> AsyncIterator[bytes]:
         """The server is made before the node, which needs a client of the server."""

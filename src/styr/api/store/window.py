@@ -18,6 +18,45 @@ class WindowPassed(Exception):
     """The changes after this revision are no longer all here."""
 
 
+class Bell:
+    """What one watcher waits for: the next batch, or a time. Made once for each; its timer is only set anew when the time is
+    another, for most waits end by a batch. To be closed."""
+
+    __slots__ = ("_at", "_future", "_loop", "_timer", "window")
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._at = 0.0
+
+    async def wait(self, until: float) -> None:
+        """`until` is a time of the event loop."""
+        if self._timer is None or until != self._at:
+            self.close()
+            self._at, self._timer = until, self._loop.call_at(until, self._late)
+        self._future = self._loop.create_future()
+        self.window._waiting[self] = None
+        try:
+            await self._future
+        finally:
+            self.window._waiting.pop(self, None)
+
+    def ring(self) -> None:
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _late(self) -> None:
+        self._timer = None
+        self.ring()
+
+
 class Window:
     """`floor` is the revision from which (exclusive) every change is still here."""
 
@@ -29,7 +68,7 @@ class Window:
         self._first = 0  # position in _changes of the oldest one that counts
         self._dropped = 0  # how many were cut off the front of the list for good
         self._bytes = 0
-        self._waiters: dict[asyncio.Future[None], None] = {}
+        self._waiting: dict[Bell, None] = {}
 
     def append(self, change: Change) -> None:
         self._changes.append(change)
@@ -46,10 +85,9 @@ class Window:
 
     def wake(self) -> None:
         """Called once after a batch was appended."""
-        waiters, self._waiters = self._waiters, {}
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        waiting, self._waiting = self._waiting, {}
+        for bell in waiting:
+            bell.ring()
 
     def cursor(self, revision: int) -> int:
         """The position of the first change after `revision`. Raises WindowPassed."""
@@ -71,18 +109,9 @@ class Window:
             raise WindowPassed
         return self._changes[start : start + limit]
 
-    def waiter(self) -> asyncio.Future[None]:
-        """A future that is done after the next batch. Give it back by `forget` when it is no longer awaited."""
-        future = asyncio.get_running_loop().create_future()
-        self._waiters[future] = None
-        return future
-
-    def forget(self, waiter: asyncio.Future[None]) -> None:
-        self._waiters.pop(waiter, None)
-
     @property
     def watchers(self) -> int:
-        return len(self._waiters)
+        return len(self._waiting)
 
     def before(self, revision: int) -> dict[tuple[str, str], Record | None]:
         """What the objects that have changed since `revision` were then, by (namespace, name); None for those that were not

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
 from styr.api.call import Call
 from styr.api.store.records import Change, EventType, Record, restamp
 from styr.api.store.view import Place
-from styr.api.store.window import Window, WindowPassed
+from styr.api.store.window import Bell, WindowPassed
 from styr.api.table import Form, render
 from styr.api.verbs.list import Filter, read_filter, select
 from styr.api.verbs.revisions import parse_version
@@ -80,6 +81,7 @@ async def watch(call: Call) -> Response:
 
 async def _stream(call: Call, plan: Plan, seen: int, present: list[tuple[Place, Record]]) -> AsyncIterator[bytes]:
     window = call.core.store.window(call.served.key)
+    bell = Bell(window)
     frame = _framer(call)
     metrics = call.core.metrics
     if metrics is not None:
@@ -91,7 +93,7 @@ async def _stream(call: Call, plan: Plan, seen: int, present: list[tuple[Place, 
         present.clear()
         if plan.start is None and plan.initial and plan.bookmarks:
             yield _bookmark(call, seen, {INITIAL_END: "true"})
-        async for part in _follow(call, plan, window, cursor, seen, frame):
+        async for part in _follow(call, plan, bell, cursor, seen, frame):
             yield part
     except WindowPassed:
         yield _error(
@@ -102,13 +104,15 @@ async def _stream(call: Call, plan: Plan, seen: int, present: list[tuple[Place, 
     except ApiError as error:
         yield _error(error)
     finally:
+        bell.close()
         if metrics is not None:
             metrics.watches.dec()
 
 
 async def _follow(
-    call: Call, plan: Plan, window: Window, cursor: int, seen: int, frame: Callable[[EventType, Record], bytes]
+    call: Call, plan: Plan, bell: Bell, cursor: int, seen: int, frame: Callable[[EventType, Record], bytes]
 ) -> AsyncIterator[bytes]:
+    window = bell.window
     loop = asyncio.get_running_loop()
     end = loop.time() + plan.timeout
     bookmark = loop.time() + call.core.random.uniform(*BOOKMARK_EVERY) if plan.bookmarks else end
@@ -138,11 +142,7 @@ async def _follow(
             bookmark = now + call.core.random.uniform(*BOOKMARK_EVERY)
             yield _bookmark(call, seen)
             continue
-        waiter = window.waiter()
-        try:
-            await asyncio.wait([waiter], timeout=min(end, bookmark) - now)
-        finally:
-            window.forget(waiter)
+        await bell.wait(min(end, bookmark))
 
 
 def transition(wanted: Filter, change: Change) -> tuple[EventType, Record] | None:
@@ -161,7 +161,7 @@ def transition(wanted: Filter, change: Change) -> tuple[EventType, Record] | Non
 def _framer(call: Call) -> Callable[[EventType, Record], bytes]:
     """Events in the form that was asked for. In a Table, only the first carries the column definitions."""
     if call.form is Form.OBJECT:
-        return lambda kind, record: b'{"type":"%b","object":%b}\n' % (kind.encode(), call.outward(record))
+        return lambda kind, record: _event(kind, call.outward(record))
     first = True
 
     def frame(kind: EventType, record: Record) -> bytes:
@@ -179,6 +179,12 @@ def _framer(call: Call) -> Callable[[EventType, Record], bytes]:
         return _line(kind, shown)
 
     return frame
+
+
+@lru_cache(maxsize=16)
+def _event(kind: EventType, data: bytes) -> bytes:
+    """The line of an event: made for the first of its watchers, the same bytes for the others."""
+    return b'{"type":"%b","object":%b}\n' % (kind.encode(), data)
 
 
 def _bookmark(call: Call, revision: int, annotations: dict[str, str] | None = None) -> bytes:
