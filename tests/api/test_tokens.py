@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -325,11 +325,18 @@ async def test_discovery_for_others() -> None:
         await Api(api.server, User("ann", ("system:authenticated",)))("GET", "/openid/v1/jwks", want=403)
 
 
+def _no_signer(request: bytes, usages: Sequence[str], seconds: int | None) -> bytes:
+    raise ValueError("no certificates here")
+
+
 @asynccontextmanager
 async def controlled(api: World) -> AsyncIterator[None]:
     client = Client(InProcessTransport(api.server, ADMIN))
     manager = Manager(client, api.clock, random.Random(1))
-    for controller in (*controllers.controllers(), *controllers.trusted("THE CA", Legacy(api.server.accounts))):
+    for controller in (
+        *controllers.controllers(),
+        *controllers.trusted("THE CA", Legacy(api.server.accounts), _no_signer),
+    ):
         manager.add(controller)
     task = asyncio.create_task(manager.run())
     try:

@@ -12,11 +12,13 @@ import ipaddress
 import json
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from styr.kinds import certificates
 from styr.kit.clock import Clock
 from styr.kit.files import make_private, write_atomic
 
@@ -29,6 +31,20 @@ CA_DAYS = 3650
 SERVER_DAYS = 365
 RENEW_DAYS = 30
 """A certificate with less than this left is made anew at start."""
+
+
+BACKDATED = timedelta(minutes=5)
+SHORTEST, SHORT, LONGEST = timedelta(minutes=10), timedelta(hours=8), timedelta(days=365)
+"""Of certificates that are signed on request."""
+_KEY_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+)
 
 
 class PkiError(Exception):
@@ -137,7 +153,7 @@ def _make_ca(pki: Pki, now: datetime) -> tuple[x509.Certificate, EllipticCurvePr
     builder = (
         _builder(f"styr-ca-{now:%Y%m%d%H%M%S}", key.public_key(), now, CA_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(sign_certificates=True), critical=True)
+        .add_extension(_key_usage("digital_signature", "key_cert_sign", "crl_sign"), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"styr-ca-{now:%Y%m%d%H%M%S}")])
@@ -162,7 +178,7 @@ def _make_server(
         .issuer_name(authority.subject)
         .add_extension(x509.SubjectAlternativeName([_san(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(sign_certificates=False), critical=True)
+        .add_extension(_key_usage("digital_signature"), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
@@ -195,6 +211,51 @@ def client_certificate(pki: Pki, clock: Clock, user: str, groups: Sequence[str] 
     return _pem(certificate), _pem(key)
 
 
+class Signer:
+    """Our CA, as a `kinds.seams.CertificateSigner`."""
+
+    def __init__(self, pki: Pki, clock: Clock) -> None:
+        self._pki = pki
+        self._clock = clock
+
+    def __call__(self, request: bytes, usages: Sequence[str], seconds: int | None) -> bytes:
+        """As Kubernetes signs: subject and names of the request, no other extension of it; never a CA; five minutes back, so
+        that a clock that is a little behind accepts it; at most a year, and no longer than our own."""
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes
+
+        asked = certificates.parse(request).raw
+        try:
+            authority, authority_key = _load_ca(self._pki)
+        except (PkiError, OSError) as error:
+            raise ValueError(f"the CA cannot be used: {error}") from None
+        now = datetime.fromtimestamp(self._clock.time(), UTC)
+        lasts = min(max(timedelta(seconds=seconds), SHORTEST), LONGEST) if seconds else LONGEST
+        until = now + lasts - (BACKDATED if lasts >= SHORT else timedelta())
+        key_usages = {word for usage in usages if (word := certificates.KEY_USAGES.get(usage))}
+        extended = [x509.ObjectIdentifier(oid) for usage in usages if (oid := certificates.EXTENDED_USAGES.get(usage))]
+        authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(asked.subject)
+            .issuer_name(authority.subject)
+            .public_key(asked.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - BACKDATED)
+            .not_valid_after(min(until, authority.not_valid_after_utc))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(authority_id, critical=False)
+        )
+        if key_usages:
+            builder = builder.add_extension(_key_usage(*key_usages), critical=True)
+        if extended:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(dict.fromkeys(extended)), critical=False)
+        with suppress(x509.ExtensionNotFound):
+            names = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            builder = builder.add_extension(names, critical=False)
+        return _pem(builder.sign(authority_key, hashes.SHA256()))
+
+
 def _builder(common_name: str, public_key: Any, now: datetime, days: int, groups: Sequence[str] = ()) -> Any:
     from cryptography import x509
 
@@ -211,20 +272,14 @@ def _builder(common_name: str, public_key: Any, now: datetime, days: int, groups
     )
 
 
-def _key_usage(*, sign_certificates: bool) -> Any:
+def _key_usage(*usages: str) -> Any:
     from cryptography import x509
 
-    return x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=sign_certificates,
-        crl_sign=sign_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    words = (*_KEY_USAGES, "encipher_only", "decipher_only")
+    found = {word: word in usages for word in words}
+    if not found["key_agreement"]:  # without it, the other two say nothing
+        found |= {"encipher_only": False, "decipher_only": False}
+    return x509.KeyUsage(**found)
 
 
 def _san(name: str) -> Any:

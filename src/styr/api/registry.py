@@ -17,6 +17,7 @@ from styr.api.schema import Schema, compile_schema
 from styr.api.store.commit import Store
 from styr.api.store.records import Change, Record
 from styr.api.strategies.base import BuiltinStrategy, Strategy, TypedStrategy
+from styr.api.strategies.certificates import CsrStrategy
 from styr.api.strategies.core import (
     ConfigMapStrategy,
     EventStrategy,
@@ -39,7 +40,9 @@ from styr.kit.log import Log
 
 log = Log("styr.api.registry")
 
-IMPLEMENTED = frozenset({"binding", "eviction", "exec", "finalize", "log", "portforward", "scale", "status", "token"})
+IMPLEMENTED = frozenset(
+    {"approval", "binding", "eviction", "exec", "finalize", "log", "portforward", "scale", "status", "token"}
+)
 """Subresources that the server has verbs for."""
 
 
@@ -130,6 +133,7 @@ _STRATEGIES: dict[Resource, type[BuiltinStrategy]] = {
     resources.CLUSTER_ROLE: RoleStrategy,
     resources.ROLE_BINDING: BindingStrategy,
     resources.CLUSTER_ROLE_BINDING: BindingStrategy,
+    resources.CERTIFICATE_REQUEST: CsrStrategy,
     resources.CRD: CrdStrategy,
     resources.POD_DISRUPTION_BUDGET: PodDisruptionBudgetStrategy,
     resources.MUTATING_WEBHOOKS: MutatingWebhookStrategy,

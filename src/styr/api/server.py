@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from styr.api import bootstrap, discovery, reviews
+from styr.api.admission.certificates import CertificateRequests
 from styr.api.admission.chain import Plugin
 from styr.api.admission.plugins import Admission
 from styr.api.authn import discovery as issuer
@@ -42,7 +43,7 @@ from styr.kinds.errors import (
 from styr.kinds.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING
 from styr.kinds.seams import PodLogs, PodStreams
 from styr.kinds.transport import ANONYMOUS, Handler, Request, Response
-from styr.kit.clock import Clock
+from styr.kit.clock import Clock, rfc3339
 from styr.kit.log import Log
 from styr.serving import wire
 
@@ -65,6 +66,9 @@ _VERBS = {
     ("get", "status"): get.get,
     ("update", "status"): update.update,
     ("patch", "status"): patch.patch,
+    ("get", "approval"): get.get,
+    ("update", "approval"): update.update,
+    ("patch", "approval"): patch.patch,
     ("update", "finalize"): subresources.finalize,
     ("create", "eviction"): eviction.evict,
     ("create", "binding"): subresources.bind,
@@ -113,7 +117,8 @@ class ApiServer:
         self._authorize: Authorizer = authorizer or self.rbac
         guard = None if authorizer else self.rbac.check_escalation
         self._clock = clock
-        self._admission = Admission(store, self.registry, clock, random, plugins)
+        requests = CertificateRequests(self._authorize, lambda: rfc3339(clock.time()))
+        self._admission = Admission(store, self.registry, clock, random, (requests, *plugins))
         self.chain = self._admission.chain
         self.accounts = ServiceAccounts(store, keys or SigningKeys(None, clock), clock, random)
         self.tokens = Tokens(self.accounts, audiences=self.accounts.audiences)

@@ -6,6 +6,9 @@ from __future__ import annotations
 from styr.client.controller import Controller
 from styr.controllers import (
     aggregation,
+    certificate_approval,
+    certificate_cleaning,
+    certificate_signing,
     deployment,
     disruption,
     endpointslice,
@@ -19,7 +22,7 @@ from styr.controllers import (
     serviceaccount,
     token_secret,
 )
-from styr.kinds.seams import TokenSigner
+from styr.kinds.seams import CertificateSigner, TokenSigner
 
 
 def controllers() -> list[Controller]:
@@ -36,10 +39,16 @@ def controllers() -> list[Controller]:
         events,
         serviceaccount,
         aggregation,
+        certificate_approval,
+        certificate_cleaning,
     )
     return [module.controller() for module in modules]
 
 
-def trusted(authority: str, sign: TokenSigner) -> list[Controller]:
-    """Those that need something of the server itself: its CA (PEM), and somebody who signs with its keys."""
-    return [root_ca.controller(authority), token_secret.controller(authority, sign)]
+def trusted(authority: str, tokens: TokenSigner, certificates: CertificateSigner) -> list[Controller]:
+    """Those that need something of the server itself: its CA (PEM), and who signs with its keys."""
+    return [
+        root_ca.controller(authority),
+        token_secret.controller(authority, tokens),
+        certificate_signing.controller(certificates),
+    ]

@@ -79,6 +79,9 @@ CLUSTER_ROLE = Resource("rbac.authorization.k8s.io", "v1", "ClusterRole", "clust
 CLUSTER_ROLE_BINDING = Resource(
     "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", False, status=False
 )
+CERTIFICATE_REQUEST = Resource(
+    "certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", False, short_names=("csr",)
+)
 CRD = Resource(
     "apiextensions.k8s.io",
     "v1",

@@ -5,7 +5,7 @@ Each names who implements it and who is handed it. Pure: types only.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +20,13 @@ class TokenSigner(Protocol):
     def __call__(self, account: Object, secret: str, /) -> str: ...
 
     def current(self, token: str, /) -> bool: ...
+
+
+class CertificateSigner(Protocol):
+    """Implemented by `api`, handed to the controller that signs approved requests: the certificate (PEM) for a request (PEM),
+    good for these usages and, at most, so many seconds (None: as long as it signs for). Raises ValueError."""
+
+    def __call__(self, request: bytes, usages: Sequence[str], seconds: int | None, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,9 @@ class Plane:
             registry=self.registry,
             clock=self.clock,
             rng=self.random,
-            trusted=controllers.trusted(certificates.ca.read_text(), Legacy(server.accounts)),
+            trusted=controllers.trusted(
+                certificates.ca.read_text(), Legacy(server.accounts), pki.Signer(certificates, self.clock)
+            ),
         )
         self._parts = parts
         server.mount("/git", parts.source.handler)

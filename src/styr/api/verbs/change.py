@@ -29,6 +29,8 @@ _SERVERS_OWN = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
 )
+_STATUS = ("status", "approval")
+"""Subresources that write the status, and nothing else but some metadata."""
 _FREE_ON_STATUS = ("labels", "annotations")
 
 
@@ -208,7 +210,7 @@ def _carry_over(call: Call, before: Object, new: Object) -> None:
             meta.pop(field, None)
     if not call.served.resource.status:
         return
-    if call.subresource == "status":
+    if call.subresource in _STATUS:
         kept = copy.deepcopy(before)
         kept["status"] = new.get("status")
         for field in _FREE_ON_STATUS:

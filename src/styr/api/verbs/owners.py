@@ -86,7 +86,7 @@ def _write(call: Call, operation: str, obj: Object) -> Write:
 
 def _ignored(call: Call, obj: Object) -> Set:
     """What the endpoint does not take from a writer: status, and on /status everything but."""
-    if call.subresource == "status":
+    if call.subresource in ("status", "approval"):
         return {f"f:{field}": LEAF for field in obj if field not in (*_TYPE, "metadata", "status")}
     return {"f:status": LEAF} if call.served.resource.status else {}
 
