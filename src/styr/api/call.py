@@ -15,6 +15,7 @@ from styr.api import metadata
 from styr.api.admission.attributes import Attributes, Operation
 from styr.api.admission.chain import Chain
 from styr.api.authn.accounts import ServiceAccounts
+from styr.api.conversion import Converter
 from styr.api.metrics import ApiMetrics
 from styr.api.registry import Registry, ServedResource
 from styr.api.store.commit import Store
@@ -49,6 +50,7 @@ class Core:
     chain: Chain = field(default_factory=Chain)
     accounts: ServiceAccounts | None = None
     streams: PodStreams | None = None
+    converter: Converter = field(kw_only=True)
 
     def now(self) -> str:
         return rfc3339(self.clock.time())
@@ -158,12 +160,32 @@ class Call:
         return msgspec.json.encode(self.present(record))
 
     def present(self, record: Record) -> Object:
-        """A stored object, decoded, in the version that was asked for (conversion `None`: only apiVersion differs), as the
-        definition of today has it."""
-        obj = record.decode()
-        obj["apiVersion"] = self.served.resource.api_version
-        if record.revision < self.served.since and (schema := self.served.schema):
+        """A stored object, decoded, in the version that was asked for, as the definition of today has it. Of a kind with a
+        conversion webhook the record must be `ready`; in the write path it need not be (raises Pending)."""
+        obj, served = record.decode(), self.served
+        wanted = served.resource.api_version
+        if obj["apiVersion"] != wanted:
+            if served.conversion is None:
+                obj["apiVersion"] = wanted
+            else:
+                obj = self.core.converter.stored(record, obj, served, wanted, self.replies)
+        if (record.revision < served.since or served.conversion is not None) and (schema := served.schema):
             schema.default(schema.prune(obj))
+        return obj
+
+    async def ready(self, records: Sequence[Record]) -> Sequence[Record]:
+        """The same, converted by their webhook where the kind has one and stores another version. Raises ApiError."""
+        served = self.served
+        if served.conversion is None:
+            return records
+        return await self.core.converter.records(records, served, served.resource.api_version)
+
+    def to_store(self, obj: Object) -> Object:
+        """An object of the version that was asked for, in the version that is stored. Raises Pending, ApiError."""
+        stored = self.served.stored_as
+        if self.served.conversion is not None:
+            return self.core.converter.convert(obj, self.served, stored, self.replies)
+        obj["apiVersion"] = stored
         return obj
 
     # Errors in the API's own words
@@ -197,6 +219,12 @@ class Call:
 def respond(call: Call, data: bytes, status: int = 200) -> Response:
     headers = {"content-type": "application/json"}
     return warn(call, Response(status, data, headers))
+
+
+async def answer(call: Call, record: Record, status: int = 200) -> Response:
+    """A stored object as the response, in the version that was asked for."""
+    (found,) = await call.ready([record])
+    return respond(call, call.outward(found), status)
 
 
 def warn(call: Call, response: Response) -> Response:

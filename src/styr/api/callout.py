@@ -50,10 +50,9 @@ class Callouts:
         self._store = store
         self._random = source
 
-    async def post(self, config: Mapping[str, Any], body: bytes, timeout: float) -> bytes:
-        """The body of a 2xx answer. `timeout` is in seconds. Raises CalloutFailed."""
-        seconds = f"{timeout:g}s"
-        url, target, host, endpoint = self._place(config, f"?timeout={seconds}")
+    async def post(self, config: Mapping[str, Any], body: bytes, timeout: float, *, tell: bool = True) -> bytes:
+        """The body of a 2xx answer. `timeout` is in seconds; `tell` says it in the query. Raises CalloutFailed."""
+        url, target, host, endpoint = self._place(config, f"?timeout={timeout:g}s" if tell else "")
         try:
             where = endpoint or self.resolve(host, int(config["service"].get("port", 443)), config["service"])
             context = trust(str(config.get("caBundle") or ""))

@@ -73,6 +73,10 @@ class ServedResource:
     scale: ScalePaths = ScalePaths()
     type: Callable[[], Type] = Type
     """Which fields have owners of their own; worked out at the first write."""
+    conversion: Mapping[str, Any] | None = None
+    """`spec.conversion.webhook` of a definition whose versions differ by more than their name."""
+    webhook: str = ""
+    """Which state of the definition `conversion` is of."""
     since: int = 0
     """The revision of its definition. Objects that are older may lack its defaults and have fields that it does not know."""
 
@@ -260,6 +264,7 @@ def _version(crd: Object, version: dict[str, Any], storage: str, since: int) -> 
     strategy = CustomStrategy(compile_schema(schema), selectable)
     scale = subresources.get("scale") or {}
     served = {"status": STATUS} if resource.status else {}
+    conversion = spec.get("conversion") or {}
     return ServedResource(
         resource,
         lambda: strategy,
@@ -276,5 +281,7 @@ def _version(crd: Object, version: dict[str, Any], storage: str, since: int) -> 
             )
         ),
         type=cache(lambda: types.custom(schema)),
+        conversion=conversion.get("webhook") if conversion.get("strategy") == "Webhook" else None,
+        webhook=f"{crd['metadata']['uid']}/{crd['metadata'].get('generation', 0)}",
         since=since,
     )

@@ -134,6 +134,7 @@ class ApiServer:
             self.chain,
             self.accounts,
             streams,
+            converter=self._admission.converter,
         )
         self.allows_anonymous: Callable[[str], bool] | None = None
         """May a path be asked for without a credential, before roles are looked at? None: any."""
@@ -220,7 +221,7 @@ class ApiServer:
         if verb == "watch" and route.name:
             request.query.append(("fieldSelector", f"metadata.name={route.name}"))
         if verb not in ("get", "list", "watch"):
-            call.waits = self.chain.waits(served, sub)
+            call.waits = served.conversion is not None or self.chain.waits(served, sub)
         try:
             return await function(call)
         except ApiError as error:

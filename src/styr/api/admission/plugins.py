@@ -29,7 +29,9 @@ class Admission:
         self._store = store
         self._mutating = Hooks(MUTATING_WEBHOOKS.group_resource, registry)
         self._validating = Hooks(VALIDATING_WEBHOOKS.group_resource, registry)
-        asking = Asking(Callouts(store, source), Converter(), source)
+        callouts = Callouts(store, source)
+        self.converter = Converter(callouts, source)
+        asking = Asking(callouts, self.converter, source)
         self._quotas = Quotas(store, clock)
         self.chain = Chain(
             [

@@ -23,6 +23,7 @@ from styr.api.strategies.shapes import (
     root,
     struct,
 )
+from styr.api.strategies.webhooks import CLIENT_CONFIG, client_faults
 from styr.api.validations import SchemaError
 from styr.kinds import conditions, meta
 from styr.kinds.errors import Cause
@@ -97,7 +98,13 @@ class CrdStrategy(BuiltinStrategy):
                 ),
                 least=1,
             ),
-            conversion=default(struct(strategy=one_of("None", "Webhook", default="None"), webhook=BAG), {}),
+            conversion=default(
+                struct(
+                    strategy=one_of("None", "Webhook", default="None"),
+                    webhook=struct(clientConfig=CLIENT_CONFIG, conversionReviewVersions=many(TEXT)),
+                ),
+                {},
+            ),
             preserveUnknownFields=FLAG,
             **fields("validation"),
         ),
@@ -230,8 +237,7 @@ def _crd_faults(obj: Object) -> Iterator[Cause]:
     for field in ("kind", "listKind"):
         if not _KIND.fullmatch(names[field]):
             yield invalid(f"spec.names.{field}", f'Invalid value: "{names[field]}": must be a CamelCase word')
-    if spec["conversion"]["strategy"] != "None":
-        yield forbidden("spec.conversion.strategy", "conversion webhooks are not supported: use None")
+    yield from _conversion_faults(spec["conversion"], "spec.conversion")
     versions = spec["versions"]
     if sum(version["storage"] for version in versions) != 1:
         yield invalid("spec.versions", "Invalid value: must have exactly one version marked as storage version")
@@ -265,6 +271,26 @@ def _scale_faults(scale: Object, path: str) -> Iterator[Cause]:
             yield required(f"{path}.{field}")
         elif where and not (_FIELDS.fullmatch(where) and where.startswith(roots)):
             yield invalid(f"{path}.{field}", f'Invalid value: "{where}": {text}')
+
+
+def _conversion_faults(conversion: dict[str, Any], path: str) -> Iterator[Cause]:
+    webhook = conversion.get("webhook")
+    if conversion["strategy"] == "None":
+        if webhook is not None:
+            yield forbidden(f"{path}.webhook", "should not be set when strategy is not set to Webhook")
+        return
+    config = (webhook or {}).get("clientConfig")
+    if config is None:
+        yield required(f"{path}.webhookClientConfig", "required when strategy is set to Webhook")
+    else:
+        yield from client_faults(config, f"{path}.webhookClientConfig")
+    versions = (webhook or {}).get("conversionReviewVersions") or []
+    if not versions:
+        yield required(f"{path}.conversionReviewVersions")
+    elif not {"v1", "v1beta1"} & set(versions):
+        shown = ",".join(f'"{version}"' for version in versions)
+        message = f"Invalid value: [{shown}]: must include at least one of v1, v1beta1"
+        yield invalid(f"{path}.conversionReviewVersions", message)
 
 
 def _schema_faults(version: dict[str, Any], path: str) -> Iterator[Cause]:

@@ -6,7 +6,7 @@ Called by `patch`. The configuration is JSON or YAML; an object that is not ther
 from __future__ import annotations
 
 from styr.api import bodies
-from styr.api.call import Call, respond
+from styr.api.call import Call, answer
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
 from styr.api.verbs import admit, change, create, owners
@@ -32,7 +32,7 @@ async def apply(call: Call) -> Response:
         return change.revise(call, txn, call.key, old, new, dry_run=dry_run, entries=entries), 200
 
     record, status = await admit.write(call, lay)
-    return respond(call, call.outward(record), status)
+    return await answer(call, record, status)
 
 
 def read(call: Call) -> Object:

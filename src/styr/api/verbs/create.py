@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from styr.api import metadata
 from styr.api.apply.managed import Entry
-from styr.api.call import Call, respond
+from styr.api.call import Call, answer
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
 from styr.api.verbs import admit, change, owners
@@ -27,7 +27,7 @@ async def create(call: Call) -> Response:
     prepare(call, obj, base)
     dry_run = call.dry_run
     record = await admit.write(call, lambda txn: insert(call, txn, call.fresh(obj), base, dry_run=dry_run))
-    return respond(call, call.outward(record), 201)
+    return await answer(call, record, 201)
 
 
 def prepare(call: Call, obj: Object, base: str | None = None) -> None:
@@ -78,8 +78,7 @@ def insert(
     call.served.strategy.admit(obj, None, txn)
     sent = owners.take(obj)
     owners.put(obj, owners.track(call, {}, obj, sent, []) if entries is None else entries)
-    obj["apiVersion"] = call.served.stored_as
-    return change.settle(call, txn, call.key, obj, dry_run=dry_run)
+    return change.settle(call, txn, call.key, call.to_store(obj), dry_run=dry_run)
 
 
 def _name_anew(call: Call, txn: Txn, obj: Object, base: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from styr.api import media
-from styr.api.call import Call, respond
+from styr.api.call import Call, answer, respond
 from styr.api.store.commit import Txn
 from styr.api.store.records import ObjectKey, Record
 from styr.api.verbs import admit, change
@@ -89,7 +89,7 @@ async def delete(call: Call) -> Response:
     record, gone = await admit.write(call, take)
     if gone and call.served.resource != POD:
         return respond(call, msgspec.json.encode(_success(call, record)))
-    return respond(call, call.outward(record))
+    return await answer(call, record)
 
 
 async def delete_collection(call: Call) -> Response:
@@ -112,7 +112,8 @@ async def delete_collection(call: Call) -> Response:
                     done.append(perform(call, txn, key, old, options)[0])
             return done
 
-        removed += [call.outward(record) for record in await admit.write(call, take)]
+        done = await call.ready(await admit.write(call, take))
+        removed += [call.outward(record) for record in done]
     head = {"resourceVersion": str(call.core.store.revision)}
     start_of_list = msgspec.json.encode(
         {"kind": call.served.list_kind, "apiVersion": call.served.resource.api_version, "metadata": head}
@@ -130,7 +131,7 @@ def perform(
     call.namespace = key.namespace
     check_preconditions(call, meta, options)
     if not admitted:
-        _admit(call, txn, obj, options)
+        _admit(call, txn, old, options)
     grace = _grace(call, obj, options)
     finalizers = _finalizers(meta.get("finalizers") or [], options.propagation)
     held = bool(finalizers) or grace > 0 or (_is_namespace(call) and bool(obj.get("spec", {}).get("finalizers")))
@@ -148,11 +149,11 @@ def perform(
     return change.settle(call, txn, key, obj, dry_run=options.dry_run), False
 
 
-def _admit(call: Call, txn: Txn, obj: Object, options: Options) -> None:
+def _admit(call: Call, txn: Txn, old: Record, options: Options) -> None:
     stage = call.core.chain.stage("DELETE", call.served, call.subresource)
     if stage is None:
         return
-    attributes = call.attributes("DELETE", None, obj, dry_run=options.dry_run, given=options.told())
+    attributes = call.attributes("DELETE", None, call.present(old), dry_run=options.dry_run, given=options.told())
     stage.mutate(attributes, txn)
     stage.validate(attributes, txn)
 

@@ -16,6 +16,7 @@ async def get(call: Call) -> Response:
     record = call.core.store.get(call.key)
     if record is None:
         raise call.not_found()
+    (record,) = await call.ready([record])
     if call.form is Form.OBJECT:
         return respond(call, call.outward(record))
     rendered = render(

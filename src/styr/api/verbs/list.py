@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -117,7 +117,7 @@ async def list_objects(call: Call) -> Response:
         head["continue"] = _token(revision, last)
         if not wanted.selects:
             head["remainingItemCount"] = view.count(wanted.namespace, last)
-    return respond(call, _encode(call, head, [record for _, record in page]))
+    return respond(call, _encode(call, head, await call.ready([record for _, record in page])))
 
 
 def _where(call: Call) -> tuple[int, Place | None]:
@@ -176,7 +176,7 @@ def _read_token(token: str, current: int) -> tuple[int, Place]:
     return revision or current, (namespace, name)
 
 
-def _encode(call: Call, head: dict[str, Any], records: list[Record]) -> bytes:
+def _encode(call: Call, head: dict[str, Any], records: Sequence[Record]) -> bytes:
     resource = call.served.resource
     if call.form is Form.OBJECT:
         start = msgspec.json.encode(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from styr.api import bodies
-from styr.api.call import Call, respond
+from styr.api.call import Call, answer
 from styr.api.patches import json_patch, merge, strategic
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
@@ -42,7 +42,7 @@ async def patch(call: Call) -> Response:
         change.check_fields(call, new) if call.request.param("fieldValidation") else None
         return change.revise(call, txn, call.key, old, new, dry_run=dry_run)
 
-    return respond(call, call.outward(await admit.write(call, amend)))
+    return await answer(call, await admit.write(call, amend))
 
 
 def patch_type(call: Call) -> str:

@@ -161,7 +161,7 @@ async def scale(call: Call) -> Response:
         record = call.core.store.get(call.key)
         if record is None:
             raise call.not_found()
-        return respond(call, msgspec.json.encode(scale_of(call, record.decode())))
+        return await _shown(call, record)
     if method == "PATCH":
         kind = patch_type(call)
         owners.check_options(call, applies=kind == APPLY)
@@ -173,7 +173,7 @@ async def scale(call: Call) -> Response:
 
     def resize(txn: Txn) -> Record:
         old = _old(call, txn)
-        obj = old.decode()
+        obj = call.present(old)
         wanted: Any = call.fresh(document)
         if kind and kind != APPLY:
             current = scale_of(call, obj)
@@ -183,6 +183,7 @@ async def scale(call: Call) -> Response:
             raise call.conflict()
         replicas = _admit_scale(call, txn, obj, replicas, dry_run)
         parent = Call(call.core, call.served, call.request, call.namespace, call.name, tracked="scale")
+        parent.waits, parent.replies = call.waits, call.replies
         entries = None
         if kind == APPLY:
             config: Object = {}
@@ -192,8 +193,12 @@ async def scale(call: Call) -> Response:
             _put(obj, call.served.scale.replicas, replicas)
         return change.revise(parent, txn, call.key, old, obj, dry_run=dry_run, entries=entries, admitted=True)
 
-    record = await admit.write(call, resize)
-    return respond(call, msgspec.json.encode(scale_of(call, record.decode())))
+    return await _shown(call, await admit.write(call, resize))
+
+
+async def _shown(call: Call, record: Record) -> Response:
+    (found,) = await call.ready([record])
+    return respond(call, msgspec.json.encode(scale_of(call, call.present(found))))
 
 
 def _admit_scale(call: Call, txn: Txn, obj: Object, replicas: int, dry_run: bool) -> int:

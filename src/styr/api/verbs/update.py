@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from styr.api.call import Call, respond
+from styr.api.call import Call, answer
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
 from styr.api.verbs import admit, change
@@ -35,4 +35,4 @@ async def update(call: Call) -> Response:
             raise call.not_found()
         return change.revise(call, txn, call.key, old, call.fresh(new), dry_run=dry_run)
 
-    return respond(call, call.outward(await admit.write(call, replace)))
+    return await answer(call, await admit.write(call, replace))

@@ -89,7 +89,8 @@ async def _stream(call: Call, plan: Plan, seen: int, present: list[tuple[Place, 
     try:
         cursor = window.cursor(seen)
         for at in range(0, len(present), _CHUNK):
-            yield b"".join(frame("ADDED", record) for _, record in present[at : at + _CHUNK])
+            ready = await call.ready([record for _, record in present[at : at + _CHUNK]])
+            yield b"".join(frame("ADDED", record) for record in ready)
         present.clear()
         if plan.start is None and plan.initial and plan.bookmarks:
             yield _bookmark(call, seen, {INITIAL_END: "true"})
@@ -120,15 +121,16 @@ async def _follow(
     while True:
         changes = window.read(cursor)
         cursor += len(changes)
-        parts = [
-            frame(*shown)
+        events = [
+            shown
             for change in changes
             if change.revision > floor and (shown := transition(plan.filter, change)) is not None
         ]
         if changes:
             seen = max(seen, changes[-1].revision)
-        if parts:
-            yield b"".join(parts)
+        if events:
+            ready = await call.ready([record for _, record in events])
+            yield b"".join(frame(kind, record) for (kind, _), record in zip(events, ready, strict=True))
         if changes:
             continue
         # Nothing is left in the window, so all up to the store's revision has been told.

@@ -59,13 +59,14 @@ class Asking:
         """An object of a request in the version that a hook wants to see."""
         if attributes.subresource not in ("", "status"):
             return obj
-        return self._converter.convert(obj, attributes.served, served)
+        return self._converter.convert(obj, served, served.resource.api_version, attributes.replies)
 
     def back(self, attributes: Attributes, obj: Object, served: ServedResource) -> Object:
         """The way back."""
         if attributes.subresource not in ("", "status"):
             return obj
-        return self._converter.convert(obj, served, attributes.served)
+        wanted = attributes.served.resource.api_version
+        return self._converter.convert(obj, served, wanted, attributes.replies)
 
     def question(
         self, hook: Hook, served: ServedResource, attributes: Attributes, txn: Txn, *, mutating: bool
