@@ -20,9 +20,9 @@ from styr.api.metrics import ApiMetrics
 from styr.api.registry import Registry, ServedResource
 from styr.api.store.commit import Store
 from styr.api.store.records import ObjectKey, Record
-from styr.api.table import Form
+from styr.api.table import Form, render
 from styr.kinds.errors import AlreadyExists, BadRequest, Cause, Conflict, Invalid, NotFound
-from styr.kinds.resources import Object
+from styr.kinds.resources import Object, Resource
 from styr.kinds.seams import PodLogs, PodStreams
 from styr.kinds.transport import ANONYMOUS, Request, Response, User
 from styr.kit.clock import Clock, rfc3339
@@ -54,6 +54,9 @@ class Core:
 
     def now(self) -> str:
         return rfc3339(self.clock.time())
+
+
+_SCALE = Resource("autoscaling", "v1", "Scale", "scale")
 
 
 @dataclass(slots=True)
@@ -188,6 +191,18 @@ class Call:
         obj["apiVersion"] = stored
         return obj
 
+    def show(self, obj: Object, *, headers: bool = True) -> Object:
+        """An object or a list in the form that was asked for. Raises BadRequest."""
+        return render(
+            obj,
+            self.form,
+            _SCALE if self.subresource == "scale" else self.served.resource,
+            now=self.core.clock.time(),
+            printer_columns=None if self.subresource == "scale" else self.served.columns_list(),
+            include_object=self.request.param("includeObject"),
+            headers=headers,
+        )
+
     # Errors in the API's own words
 
     def _details(self) -> dict[str, Any]:
@@ -217,8 +232,10 @@ class Call:
 
 
 def respond(call: Call, data: bytes, status: int = 200) -> Response:
-    headers = {"content-type": "application/json"}
-    return warn(call, Response(status, data, headers))
+    """JSON, in the form that was asked for."""
+    if call.form is not Form.OBJECT:
+        data = msgspec.json.encode(call.show(msgspec.json.decode(data)))
+    return warn(call, Response(status, data, {"content-type": "application/json"}))
 
 
 async def answer(call: Call, record: Record, status: int = 200) -> Response:

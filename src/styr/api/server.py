@@ -216,8 +216,8 @@ class ApiServer:
         if function is None:
             raise _not_allowed(request.method)
         call = Call(self._core, served, request, route.namespace, route.name, sub, annotations=request.annotations)
-        if verb in ("get", "list", "watch") and sub in ("", "status"):
-            call.form = negotiate(request.headers.get("accept", ""))
+        if sub in ("", "status", "scale"):
+            call.form = negotiate(request.headers.get("accept", ""), verb)
         if verb == "watch" and route.name:
             request.query.append(("fieldSelector", f"metadata.name={route.name}"))
         if verb not in ("get", "list", "watch"):

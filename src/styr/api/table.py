@@ -1,4 +1,4 @@
-"""What form the client asked for, and the server-side forms: Table and PartialObjectMetadata (meta.k8s.io/v1).
+"""What form the client asked for, and the server-side forms: Table and PartialObjectMetadata (meta.k8s.io v1, v1beta1).
 
 Called by the get, list and watch verbs: `negotiate` once per request, `render` for every object or list that does not go
 out as stored. Calls `columns` and `jsonpath`. Pure: `now` is handed in. Never answers a version that was not asked for:
@@ -10,38 +10,69 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import Any
 
-from styr.api import columns
 from styr.api.accept import media_ranges
-from styr.kinds.errors import NotAcceptable
+from styr.api.columns.printers import Printer, printer
+from styr.kinds.errors import BadRequest, NotAcceptable
 from styr.kinds.resources import Object, Resource
 
 GROUP = "meta.k8s.io"
 
 
 class Form(Enum):
-    """How objects go out: as stored, as a Table, or their metadata alone."""
+    """How objects go out: as stored, as a Table, or their metadata alone, in a version of meta.k8s.io."""
 
-    OBJECT = "Object"
-    TABLE = "Table"
-    PARTIAL = "PartialObjectMetadata"
+    OBJECT = ("", "")
+    TABLE = ("Table", "v1")
+    PARTIAL = ("PartialObjectMetadata", "v1")
+    PARTIAL_LIST = ("PartialObjectMetadataList", "v1")
+    OLD_TABLE = ("Table", "v1beta1")
+    OLD_PARTIAL = ("PartialObjectMetadata", "v1beta1")
+    OLD_PARTIAL_LIST = ("PartialObjectMetadataList", "v1beta1")
+
+    @property
+    def is_table(self) -> bool:
+        return self in (Form.TABLE, Form.OLD_TABLE)
+
+    @property
+    def api_version(self) -> str:
+        return f"{GROUP}/{self.value[1]}"
+
+    def empty(self, metadata: Object) -> Object:
+        """The object of a bookmark."""
+        partial = {"kind": "PartialObjectMetadata", "apiVersion": self.api_version, "metadata": metadata}
+        if not self.is_table:
+            return partial
+        own = {"resourceVersion": metadata["resourceVersion"]}
+        return {
+            "kind": "Table",
+            "apiVersion": self.api_version,
+            "metadata": own,
+            "columnDefinitions": [],
+            "rows": [{"cells": [], "object": partial}],
+        }
+
+
+_FORMS: dict[tuple[str, str], Form] = {form.value: form for form in Form if form is not Form.OBJECT}
 
 
 @lru_cache(maxsize=256)
-def negotiate(accept: str) -> Form:
-    """The form for an Accept header ("" means anything). Raises `NotAcceptable` naming what there is."""
+def negotiate(accept: str, verb: str = "watch") -> Form:
+    """The form for an Accept header ("" means anything). Raises `NotAcceptable` naming what there is, or saying that a list was
+    asked for where there is one object, or the other way round."""
     for media, parameters in media_ranges(accept or "*/*"):
         if media not in ("application/json", "*/*", "application/*"):
             continue
         asked = parameters.get("as", "")
         if not asked:
             return Form.OBJECT
-        if parameters.get("g") == GROUP and parameters.get("v") == "v1":
-            if asked == "Table":
-                return Form.TABLE
-            if asked in ("PartialObjectMetadata", "PartialObjectMetadataList"):
-                return Form.PARTIAL
+        form = _FORMS.get((asked, parameters.get("v", "")))
+        if form is not None and parameters.get("g") == GROUP:
+            if verb == "list" and asked == "PartialObjectMetadata":
+                raise NotAcceptable(f"you requested {asked}, but the requested object is a list")
+            if verb not in ("list", "watch") and asked == "PartialObjectMetadataList":
+                raise NotAcceptable(f"you requested {asked}, but the requested object is not a list")
+            return form
     raise NotAcceptable("only the following media types are accepted: application/json")
 
 
@@ -59,43 +90,43 @@ def render(
 
     `now` is seconds since 1970, for ages. `printer_columns` are a CRD version's `additionalPrinterColumns`.
     `include_object` is the query parameter `includeObject`: "None", "Metadata" (also for "") or "Object". `headers=False`
-    leaves out the column definitions: in a watch only the first event carries them. A Status passes unchanged."""
+    leaves out the column definitions: in a watch only the first event carries them. A Status passes unchanged. Raises
+    BadRequest for another `include_object`."""
     if form is Form.OBJECT or (obj.get("kind") == "Status" and obj.get("apiVersion") == "v1"):
         return obj
     items = obj.get("items")
-    whole = isinstance(items, list)
-    if form is Form.PARTIAL:
-        if whole:
-            return {
-                "kind": "PartialObjectMetadataList",
-                "apiVersion": f"{GROUP}/v1",
-                "metadata": obj.get("metadata") or {},
-                "items": [partial(item) for item in items or ()],
-            }
-        return partial(obj)
-    return _table(
-        obj, items if isinstance(items, list) else [obj], resource, now, printer_columns, include_object, headers
-    )
+    if form.is_table:
+        if include_object not in _INCLUDED:
+            raise BadRequest(
+                f'Unable to convert to Table as requested: includeObject: Invalid value: "{include_object[:40]}": must be '
+                "'Metadata', 'Object', 'None', or empty"
+            )
+        shown = printer(resource, printer_columns)
+        rows = items if isinstance(items, list) else [obj]
+        if shown.order:
+            rows = sorted(rows, key=shown.order)
+        return {
+            "kind": "Table",
+            "apiVersion": form.api_version,
+            "metadata": _list_metadata(obj),
+            "columnDefinitions": shown.definitions if headers else [],
+            "rows": [_row(item, shown, now, include_object, form) for item in rows],
+        }
+    if isinstance(items, list):
+        return {
+            "kind": "PartialObjectMetadataList",
+            "apiVersion": form.api_version,
+            "metadata": obj.get("metadata") or {},
+            "items": [_partial(item, form) for item in items],
+        }
+    return _partial(obj, form)
 
 
-def partial(obj: Object) -> Object:
-    return {"kind": "PartialObjectMetadata", "apiVersion": f"{GROUP}/v1", "metadata": obj.get("metadata") or {}}
+_INCLUDED = ("", "Metadata", "Object", "None")
 
 
-def _table(
-    obj: Object,
-    items: list[Any],
-    resource: Resource,
-    now: float,
-    printer_columns: Sequence[Object] | None,
-    include_object: str,
-    headers: bool,
-) -> Object:
-    printer = columns.printer(resource, printer_columns)
-    table: Object = {"kind": "Table", "apiVersion": f"{GROUP}/v1", "metadata": _list_metadata(obj)}
-    table["columnDefinitions"] = printer.definitions if headers else []
-    table["rows"] = [_row(item, printer.cells(item, now), include_object) for item in items]
-    return table
+def _partial(obj: Object, form: Form) -> Object:
+    return {"kind": "PartialObjectMetadata", "apiVersion": form.api_version, "metadata": obj.get("metadata") or {}}
 
 
 def _list_metadata(obj: Object) -> Object:
@@ -103,10 +134,12 @@ def _list_metadata(obj: Object) -> Object:
     return {key: metadata[key] for key in ("resourceVersion", "continue", "remainingItemCount") if key in metadata}
 
 
-def _row(item: Object, cells: list[Any], include_object: str) -> Object:
-    row: Object = {"cells": cells}
-    if include_object == "Object":
-        row["object"] = item
-    elif include_object != "None":
-        row["object"] = partial(item)
+def _row(item: Object, shown: Printer, now: float, include_object: str, form: Form) -> Object:
+    row: Object = {"cells": shown.cells(item, now)}
+    if shown.conditions and (conditions := shown.conditions(item)):
+        row["conditions"] = conditions
+    if include_object == "None":
+        row["object"] = None
+    else:
+        row["object"] = item if include_object == "Object" else _partial(item, form)
     return row

@@ -15,7 +15,6 @@ from styr.api.call import Call, respond
 from styr.api.store.records import Record
 from styr.api.store.view import Place, View
 from styr.api.store.window import WindowPassed
-from styr.api.table import Form, render
 from styr.api.verbs.revisions import check_not_future, parse_version
 from styr.kinds import selectors
 from styr.kinds.errors import BadRequest, Expired
@@ -177,19 +176,7 @@ def _read_token(token: str, current: int) -> tuple[int, Place]:
 
 
 def _encode(call: Call, head: dict[str, Any], records: Sequence[Record]) -> bytes:
-    resource = call.served.resource
-    if call.form is Form.OBJECT:
-        start = msgspec.json.encode(
-            {"kind": call.served.list_kind, "apiVersion": resource.api_version, "metadata": head}
-        )
-        return start[:-1] + b',"items":[' + b",".join([call.outward(record) for record in records]) + b"]}"
-    whole = {"metadata": head, "items": [call.present(record) for record in records]}
-    rendered = render(
-        whole,
-        call.form,
-        resource,
-        now=call.core.clock.time(),
-        printer_columns=call.served.columns_list(),
-        include_object=call.request.param("includeObject"),
+    start = msgspec.json.encode(
+        {"kind": call.served.list_kind, "apiVersion": call.served.resource.api_version, "metadata": head}
     )
-    return msgspec.json.encode(rendered)
+    return start[:-1] + b',"items":[' + b",".join([call.outward(record) for record in records]) + b"]}"

@@ -17,7 +17,7 @@ from styr.api.call import Call
 from styr.api.store.records import Change, EventType, Record, restamp
 from styr.api.store.view import Place
 from styr.api.store.window import Bell, WindowPassed
-from styr.api.table import Form, render
+from styr.api.table import Form
 from styr.api.verbs.list import Filter, read_filter, select
 from styr.api.verbs.revisions import parse_version
 from styr.kinds.errors import ApiError, Expired, Invalid
@@ -168,15 +168,7 @@ def _framer(call: Call) -> Callable[[EventType, Record], bytes]:
 
     def frame(kind: EventType, record: Record) -> bytes:
         nonlocal first
-        shown = render(
-            call.present(record),
-            call.form,
-            call.served.resource,
-            now=call.core.clock.time(),
-            printer_columns=call.served.columns_list(),
-            include_object=call.request.param("includeObject"),
-            headers=first,
-        )
+        shown = call.show(call.present(record), headers=first)
         first = False
         return _line(kind, shown)
 
@@ -194,13 +186,9 @@ def _bookmark(call: Call, revision: int, annotations: dict[str, str] | None = No
     metadata: Object = {"resourceVersion": str(revision), "creationTimestamp": None}
     if annotations:
         metadata["annotations"] = annotations
+    if call.form is not Form.OBJECT:
+        return _line("BOOKMARK", call.form.empty(metadata))
     obj: Object = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
-    if call.form is Form.TABLE:
-        table = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": str(revision)}}
-        row = {"cells": [], "object": obj | {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}}
-        obj = table | {"columnDefinitions": [], "rows": [row]}
-    elif call.form is Form.PARTIAL:
-        obj |= {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
     return _line("BOOKMARK", obj)
 
 
