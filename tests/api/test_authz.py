@@ -21,7 +21,7 @@ from styr.kinds.transport import ANONYMOUS, Request, User
 from styr.kit.clock import SystemClock
 
 from . import generate_roles
-from .kit import ADMIN, running
+from .kit import ADMIN, Api, running
 
 RBAC = "rbac.authorization.k8s.io"
 ANN = User("ann", ("dev", "system:authenticated"))
@@ -185,6 +185,19 @@ async def test_a_review_must_ask_one_thing() -> None:
     for body in (b"{}", b'{"spec":3}', b"[", b'{"spec":{"resourceAttributes":{},"nonResourceAttributes":{}}}'):
         with pytest.raises(ApiError):
             await ask(Rbac(), ANN, "SelfSubjectAccessReview", body)
+
+
+async def test_a_namespace_counts_as_in_itself() -> None:
+    async with running() as api:
+        bound = {"metadata": {"name": "v"}, "subjects": [{"kind": "User", "name": "ann"}]}
+        bound["roleRef"] = {"kind": "ClusterRole", "name": "view", "apiGroup": RBAC}
+        await api("POST", f"{RULES}/namespaces/default/rolebindings", bound)
+        ann = Api(api.server, ANN)
+        await ann("GET", "/api/v1/namespaces/default")
+        refused = await ann("GET", "/api/v1/namespaces/kube-system", want=403)
+        assert refused["message"].endswith('in API group "" in the namespace "kube-system"')
+        refused = await ann("GET", "/api/v1/namespaces", want=403)
+        assert refused["message"].endswith('in API group "" at the cluster scope')
 
 
 async def test_who_leaves_the_rights_as_they_were_may_write() -> None:

@@ -8,7 +8,7 @@ somebody added stays, and the annotation `rbac.authorization.kubernetes.io/autou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources as files
 from typing import Any
 
@@ -17,13 +17,16 @@ import msgspec
 from styr.api.authz import escalation
 from styr.api.authz.rules import read_rules
 from styr.api.call import Call, Core
+from styr.api.filters import defaults
 from styr.api.store.commit import Txn
 from styr.api.verbs import change, create
 from styr.kinds import meta, roles
 from styr.kinds.resources import (
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
+    FLOW_SCHEMA,
     NAMESPACE,
+    PRIORITY_LEVEL,
     ROLE,
     ROLE_BINDING,
     Object,
@@ -37,7 +40,8 @@ UPDATES = "rbac.authorization.kubernetes.io/autoupdate"
 _LABELS = {"kubernetes.io/bootstrapping": "rbac-defaults"}
 _AGENT = {"user-agent": "styr"}
 _KINDS: dict[str, Resource] = {
-    resource.kind: resource for resource in (NAMESPACE, ROLE, CLUSTER_ROLE, ROLE_BINDING, CLUSTER_ROLE_BINDING)
+    resource.kind: resource
+    for resource in (NAMESPACE, ROLE, CLUSTER_ROLE, ROLE_BINDING, CLUSTER_ROLE_BINDING, PRIORITY_LEVEL, FLOW_SCHEMA)
 }
 
 _READ = ["get", "list", "watch"]
@@ -125,11 +129,17 @@ def _subject(subject: Object) -> tuple[str, ...]:
     return tuple(str(subject.get(key) or "") for key in ("kind", "namespace", "name"))
 
 
+_MENDED: dict[Resource, Callable[[Object, Object], Object | None]] = {
+    FLOW_SCHEMA: defaults.mended,
+    PRIORITY_LEVEL: defaults.mended,
+}
+
+
 def install(core: Core, txn: Txn) -> None:
     """In the write path, at a start."""
     for name in NAMESPACES:
         _ensure(core, txn, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    for obj in objects():
+    for obj in (*objects(), *defaults.objects()):
         _ensure(core, txn, obj)
 
 
@@ -144,5 +154,5 @@ def _ensure(core: Core, txn: Txn, obj: Object) -> None:
     if record is None:
         create.prepare(call, obj)
         create.insert(call, txn, obj)
-    elif resource is not NAMESPACE and (made := mended(record.decode(), obj)) is not None:
+    elif resource is not NAMESPACE and (made := _MENDED.get(resource, mended)(record.decode(), obj)) is not None:
         change.revise(call, txn, call.key, record, made)

@@ -5,9 +5,10 @@ Called by `server`, `verbs.watch` and, for commits, by the store through `Store.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from styr.api.filters.fairness import Level
 from styr.api.store.commit import Store
 from styr.kit.metrics import SECONDS, CollectorRegistry, Counter, Gauge, Histogram, Read, Value, fresh
 
@@ -57,6 +58,39 @@ class ApiMetrics:
             Value("styr_store_size_bytes", "Size of the store's file.", lambda: [((), float(_size(database)))]),
         )
         store.on_batch(self._batch)
+        self._registry = registry
+
+    def watch_levels(self, levels: Callable[[], Iterable[Level]]) -> None:
+        """Shows what the priority levels count."""
+
+        def each(value: Callable[[Level], float]) -> Callable[[], list[tuple[tuple[str, ...], float]]]:
+            return lambda: [((level.spec.name,), value(level)) for level in levels()]
+
+        labels = ("priority_level",)
+        name = "apiserver_flowcontrol"
+        refused = "Requests that were answered 429."
+        Read(
+            self._registry,
+            Value(
+                f"{name}_dispatched_requests_total",
+                "Requests let in.",
+                each(lambda one: one.dispatched),
+                labels,
+                "counter",
+            ),
+            Value(f"{name}_current_inqueue_requests", "Requests that wait.", each(lambda one: one.waiting), labels),
+            Value(f"{name}_current_executing_seats", "Seats taken.", each(lambda one: one.in_use), labels),
+            Value(f"{name}_nominal_limit_seats", "Seats of its own.", each(lambda one: one.seats), labels),
+            Value(
+                f"{name}_rejected_requests_total",
+                refused,
+                lambda: [
+                    ((one.spec.name, why), float(count)) for one in levels() for why, count in one.refused.items()
+                ],
+                (*labels, "reason"),
+                "counter",
+            ),
+        )
 
     def began(self, method: str) -> None:
         (self._reading if method in _READING else self._mutating).inc()

@@ -22,6 +22,9 @@ from styr.api.authn.tokens import Tokens
 from styr.api.authz import Authorizer, Rbac
 from styr.api.call import Call, Core, warn
 from styr.api.filters import impersonation
+from styr.api.filters.asked import Asked
+from styr.api.filters.asked import read as read_asked
+from styr.api.filters.priority import Place, Priority
 from styr.api.metrics import ApiMetrics
 from styr.api.registry import Registry, ServedResource
 from styr.api.routes import Route, parse, verb_of
@@ -90,6 +93,7 @@ class _Seen:
 
     verb: str = ""
     resource: str = ""
+    place: Place | None = None
 
 
 class ApiServer:
@@ -136,6 +140,8 @@ class ApiServer:
             streams,
             converter=self._admission.converter,
         )
+        self.priority = Priority(store, clock)
+        self.metrics.watch_levels(self.priority.levels)
         self.allows_anonymous: Callable[[str], bool] | None = None
         """May a path be asked for without a credential, before roles are looked at? None: any."""
         self._mounts: dict[str, Handler] = {}
@@ -151,6 +157,7 @@ class ApiServer:
                 self.rbac.put(record.decode())
         self.store.on_commit(self._changed)
         await self.store.write(lambda txn: bootstrap.install(self._core, txn))
+        self.priority.start()
         self._ready = True
 
     def mount(self, prefix: str, handler: Handler) -> None:
@@ -172,6 +179,8 @@ class ApiServer:
         finally:
             seconds = self._clock.monotonic() - began
             self.metrics.ended(request.method, seen.verb, seen.resource, code, seconds)
+        if seen.place is not None:
+            response.headers.update(seen.place.headers)
         return response
 
     async def _answer(self, request: Request, seen: _Seen) -> Response:
@@ -183,8 +192,18 @@ class ApiServer:
             if path.startswith(prefix) or path == prefix[:-1]:
                 return await self._mounted(request, handler)
         route = parse(path)
-        if route is None:
-            return await self._plain(request)
+        asked = read_asked(request, route)
+        seen.place = self.priority.place(request.user, asked)
+        seat = await self.priority.enter(seen.place, request.user, asked, request)
+        try:
+            if route is None:
+                return await self._plain(request)
+            return await self._resource(request, route, asked, seen)
+        finally:
+            if seat is not None:
+                seat.release()
+
+    async def _resource(self, request: Request, route: Route, asked: Asked, seen: _Seen) -> Response:
         virtual = discovery_kind(route)
         served = self.registry.find(route.group, route.version, route.resource)
         verb = verb_of(route, request)
@@ -192,7 +211,9 @@ class ApiServer:
             seen.verb, seen.resource = verb, served.key
             self._check_scope(served, route, verb)
         user = request.user or ANONYMOUS
-        self._authorize(user, verb, route.group, route.resource, route.subresource, route.namespace, route.name, path)
+        self._authorize(
+            user, verb, route.group, route.resource, route.subresource, asked.namespace, route.name, request.path
+        )
         if virtual is not None:
             if request.method != "POST":
                 raise _not_allowed(request.method)

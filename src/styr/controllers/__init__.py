@@ -13,6 +13,7 @@ from styr.controllers import (
     disruption,
     endpointslice,
     events,
+    flowschema,
     garbage,
     namespace,
     replicaset,
@@ -41,6 +42,7 @@ def controllers() -> list[Controller]:
         aggregation,
         certificate_approval,
         certificate_cleaning,
+        flowschema,
     )
     return [module.controller() for module in modules]
 

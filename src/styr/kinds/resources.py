@@ -79,6 +79,9 @@ CLUSTER_ROLE = Resource("rbac.authorization.k8s.io", "v1", "ClusterRole", "clust
 CLUSTER_ROLE_BINDING = Resource(
     "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", False, status=False
 )
+_FLOW_CONTROL = ("flowcontrol.apiserver.k8s.io", "v1")
+FLOW_SCHEMA = Resource(*_FLOW_CONTROL, "FlowSchema", "flowschemas", namespaced=False)
+PRIORITY_LEVEL = Resource(*_FLOW_CONTROL, "PriorityLevelConfiguration", "prioritylevelconfigurations", namespaced=False)
 CERTIFICATE_REQUEST = Resource(
     "certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", False, short_names=("csr",)
 )
