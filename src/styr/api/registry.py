@@ -41,7 +41,20 @@ from styr.kit.log import Log
 log = Log("styr.api.registry")
 
 IMPLEMENTED = frozenset(
-    {"approval", "binding", "eviction", "exec", "finalize", "log", "portforward", "scale", "status", "token"}
+    {
+        "approval",
+        "binding",
+        "ephemeralcontainers",
+        "eviction",
+        "exec",
+        "finalize",
+        "log",
+        "portforward",
+        "resize",
+        "scale",
+        "status",
+        "token",
+    }
 )
 """Subresources that the server has verbs for."""
 

@@ -33,6 +33,15 @@ def containers(what: str) -> Standing:
 
 _LATER = "a kind that became stable after Kubernetes 1.35"
 MISSING: dict[tuple[str, ...], str] = {
+    ("Pods, QOS",): "validation of pods in full",
+    ("Sysctls, reject invalid sysctls",): "validation of pods in full",
+    ("Pod with the non-existing RuntimeClass is rejected.",): "admission of runtime classes",
+    ("Pod with the deleted RuntimeClass is rejected.",): "admission of runtime classes",
+    ("RuntimeClass Overhead field must be respected.",): "admission of runtime classes",
+    ("Scheduler, Verify PriorityClass endpoints",): "validation of priority classes",
+    ("PersistentVolumes(Claims), apply changes to a pv/pvc status",): "the first phase of volumes and claims",
+    ("New Event resource lifecycle, testing a single event",): "events.k8s.io",
+    ("New Event resource lifecycle, testing a list of events",): "events.k8s.io",
     ("MutatingAdmissionPolicy API",): _LATER,
     ("MutatingAdmissionPolicyBinding API",): _LATER,
     ("PodCertificateRequest API operations",): _LATER,

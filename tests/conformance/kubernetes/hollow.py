@@ -73,6 +73,8 @@ def _container(spec: Object, ready: bool, since: str) -> dict[str, Any]:
         "name": spec["name"],
         "image": spec.get("image", ""),
         "imageID": "",
+        "resources": spec.get("resources") or {},
+        "allocatedResources": (spec.get("resources") or {}).get("requests") or {},
         "ready": ready,
         "started": True,
         "restartCount": 0,

@@ -185,7 +185,7 @@ KINDS = [
             flow_schema,
             False,
             change={"spec": {"matchingPrecedence": 8888}},
-            statuses=two_conditions("Dangling", "Dangling"),
+            statuses=two_conditions("Patched", "Updated"),
         ),
     ),
     (

@@ -15,6 +15,7 @@ from styr.api.apply.managed import Entry, same_but_time
 from styr.api.call import Call
 from styr.api.store.commit import Txn
 from styr.api.store.records import ObjectKey, Record
+from styr.api.strategies import parts
 from styr.api.verbs import owners
 from styr.kinds.errors import BadRequest, Cause
 from styr.kinds.resources import Object
@@ -135,6 +136,8 @@ def revise(
             _check_finalizers(call, before, new)
             _make_ready(call, before, new)
     check(call, new, before if call.subresource == "" else None)
+    if call.subresource in parts.PARTS and (causes := list(parts.faults(call.subresource, new, before))):
+        raise call.invalid(causes)
     call.check_rights(new, before)
     if stage is not None:
         stage.validate(attributes, txn)
@@ -212,6 +215,9 @@ def _carry_over(call: Call, before: Object, new: Object) -> None:
     for field in ("labels", "annotations", "finalizers", "ownerReferences"):
         if not meta.get(field) and field not in known:
             meta.pop(field, None)
+    if call.subresource in parts.PARTS:
+        parts.keep(call.subresource, new, before)
+        return
     if not call.served.resource.status:
         return
     if call.subresource in _STATUS:
