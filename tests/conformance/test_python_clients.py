@@ -89,7 +89,7 @@ async def test_lightkube(platform: Platform) -> None:
     version = made.metadata.resourceVersion
     names = [ns.metadata.name async for ns in client.list(Namespace, chunk_size=2) if ns.metadata]
     assert "default" in names
-    assert len(names) == len(set(names)) == 4
+    assert len(names) == len(set(names)) == 5
     patched = await client.patch(ConfigMap, "one", {"data": {"b": "2"}}, namespace="default")
     assert patched.data == {"a": "1", "b": "2"}
     async with asyncio.timeout(20):

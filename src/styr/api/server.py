@@ -19,11 +19,13 @@ from styr.api.authn import discovery as issuer
 from styr.api.authn.accounts import ServiceAccounts
 from styr.api.authn.keys import SigningKeys
 from styr.api.authn.tokens import Tokens
+from styr.api.authz import Attributes as AccessAttributes
 from styr.api.authz import Authorizer, Rbac
 from styr.api.call import Call, Core, warn
 from styr.api.filters import impersonation
 from styr.api.filters.asked import Asked
 from styr.api.filters.asked import read as read_asked
+from styr.api.filters.audit import Audit, Event
 from styr.api.filters.priority import Place, Priority
 from styr.api.metrics import ApiMetrics
 from styr.api.registry import Registry, ServedResource
@@ -45,7 +47,7 @@ from styr.kinds.errors import (
 )
 from styr.kinds.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING
 from styr.kinds.seams import PodLogs, PodStreams
-from styr.kinds.transport import ANONYMOUS, Handler, Request, Response
+from styr.kinds.transport import ANONYMOUS, Handler, Request, Response, User
 from styr.kit.clock import Clock, rfc3339
 from styr.kit.log import Log
 from styr.serving import wire
@@ -100,6 +102,7 @@ class _Seen:
     verb: str = ""
     resource: str = ""
     place: Place | None = None
+    event: Event | None = None
 
 
 class ApiServer:
@@ -146,6 +149,7 @@ class ApiServer:
             streams,
             converter=self._admission.converter,
         )
+        self.audit: Audit | None = None
         self.priority = Priority(store, clock)
         self.metrics.watch_levels(self.priority.levels)
         self.allows_anonymous: Callable[[str], bool] | None = None
@@ -173,7 +177,7 @@ class ApiServer:
     async def __call__(self, request: Request) -> Response:
         began, seen = self._clock.monotonic(), _Seen()
         self.metrics.began(request.method)
-        code = 499
+        code, broke = 499, False
         try:
             response = await self._answer(request, seen)
             code = response.status
@@ -181,24 +185,30 @@ class ApiServer:
             code, response = error.status_code, wire.error_response(error)
         except Exception as error:
             log.error("a request failed", error, method=request.method, path=request.path)
+            broke = True
             code, response = 500, wire.error_response(InternalError(f"Internal error occurred: {error!r}"))
         finally:
             seconds = self._clock.monotonic() - began
             self.metrics.ended(request.method, seen.verb, seen.resource, code, seconds)
         if seen.place is not None:
             response.headers.update(seen.place.headers)
-        return response
+        return response if seen.event is None else seen.event.end(response, broke=broke)
 
     async def _answer(self, request: Request, seen: _Seen) -> Response:
         path = request.path
         if self.allows_anonymous is not None and request.user == ANONYMOUS and not self.allows_anonymous(path):
             raise Unauthorized("Unauthorized")
-        request.user = impersonation.acting(request.user or ANONYMOUS, request.headers, self._authorize)
+        user = request.user or ANONYMOUS
+        route = parse(path)
+        asked = read_asked(request, route)
+        if self.audit is not None:
+            seen.event = self.audit.begin(request, user, asked)
+        request.user = impersonation.acting(user, request.headers, self._authorize)
+        if seen.event is not None and request.user is not user:
+            seen.event.acting = request.user
         for prefix, handler in self._mounts.items():
             if path.startswith(prefix) or path == prefix[:-1]:
                 return await self._mounted(request, handler)
-        route = parse(path)
-        asked = read_asked(request, route)
         seen.place = self.priority.place(request.user, asked)
         seat = await self.priority.enter(seen.place, request.user, asked, request)
         try:
@@ -217,9 +227,7 @@ class ApiServer:
             seen.verb, seen.resource = verb, served.key
             self._check_scope(served, route, verb)
         user = request.user or ANONYMOUS
-        self._authorize(
-            user, verb, route.group, route.resource, route.subresource, asked.namespace, route.name, request.path
-        )
+        self._allow(user, asked, request, audited=seen.event is not None)
         if virtual is not None:
             if request.method != "POST":
                 raise _not_allowed(request.method)
@@ -232,6 +240,19 @@ class ApiServer:
         if served is None:
             raise _nothing_there()
         return await self._perform(served, route, verb, request)
+
+    def _allow(self, user: User, asked: Asked, request: Request, *, audited: bool) -> None:
+        """Raises Forbidden. The audit is told by which binding."""
+        if audited:
+            told = AccessAttributes(
+                asked.verb, asked.group, asked.resource, asked.subresource, asked.namespace, asked.name
+            )
+            allowed, reason = self.rbac.explain(user, told)
+            request.annotations["authorization.k8s.io/decision"] = "allow" if allowed else "forbid"
+            request.annotations["authorization.k8s.io/reason"] = reason
+        self._authorize(
+            user, asked.verb, asked.group, asked.resource, asked.subresource, asked.namespace, asked.name, asked.path
+        )
 
     async def _perform(self, served: ServedResource, route: Route, verb: str, request: Request) -> Response:
         sub = route.subresource

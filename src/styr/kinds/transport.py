@@ -36,6 +36,8 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | AsyncIterator[bytes] = b""
     user: User | None = None
+    peer: str = ""
+    """The address that it came from; "" in-process."""
     annotations: dict[str, str] = field(default_factory=dict)
     """What the audit is to say of it beside what it was."""
 

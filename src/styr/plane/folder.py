@@ -84,6 +84,15 @@ class Folder:
         return self.path / "authentication.yaml"
 
     @property
+    def audit_policy(self) -> Path:
+        """What is written down of requests (Policy of audit.k8s.io), if there is such a file."""
+        return self.path / "audit-policy.yaml"
+
+    @property
+    def audit_log(self) -> Path:
+        return self.path / "log" / "audit.log"
+
+    @property
     def log(self) -> Path:
         return self.path / "log" / "styr.log"
 

@@ -26,6 +26,10 @@ from styr.api.authn.accounts import Legacy
 from styr.api.authn.configuration import ConfigurationError
 from styr.api.authn.keys import SigningKeys
 from styr.api.authn.oidc import Oidc
+from styr.api.filters import audit_policy
+from styr.api.filters.audit import Audit, follow
+from styr.api.filters.audit_log import AuditLog
+from styr.api.filters.audit_policy import PolicyError
 from styr.api.metrics import ApiMetrics
 from styr.api.server import ApiServer
 from styr.api.store.checks import StoreError
@@ -44,6 +48,7 @@ from styr.kinds.seams import Forward, LogOptions, PodStreams, Run, StreamOptions
 from styr.kinds.transport import User
 from styr.kit.clock import SystemClock
 from styr.kit.files import make_private
+from styr.kit.followed import Followed
 from styr.kit.log import Log, setup
 from styr.kit.memory import trim
 from styr.kit.process import start_time
@@ -241,8 +246,18 @@ class Plane:
         self._stack.callback(issuers.close)
         server.tokens.kinds.append(issuers)
         server.allows_anonymous = issuers.allows_anonymous
+        self._audit(server)
         await server.start()
         return server, Client(InProcessTransport(server, PLANE), user_agent="styr")
+
+    def _audit(self, server: ApiServer) -> None:
+        try:
+            policy = Followed(self.folder.audit_policy, audit_policy.load, self.clock.monotonic, (PolicyError,))
+        except PolicyError as error:
+            raise StartError(f"{error}. Mend the file, or take it away.") from None
+        events = AuditLog(self.folder.audit_log, self.clock)
+        self._stack.push_async_callback(events.close)
+        server.audit = Audit(follow(policy), events.append, self.clock, self.random)
 
     async def _definitions(self, client: Client, parts: Parts) -> None:
         """The kinds and objects that the capabilities bring; written only when they differ."""

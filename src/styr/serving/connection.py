@@ -84,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._writer: Writer
         self._certificate: Mapping[str, Any] | None = None
+        self._peer = ""
         self._target = b""
         self._headers: dict[str, str] = {}
         self._head_size = 0
@@ -116,6 +117,8 @@ class Connection(asyncio.Protocol):
             return
         transport.set_write_buffer_limits(high=HIGH_WATER)
         self._certificate = transport.get_extra_info("peercert") or None
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if isinstance(peer, tuple) and peer else ""
         self._settings.connections.add(self)
         self._deadline.arm(self._timeouts.head)
 
@@ -272,6 +275,7 @@ class Connection(asyncio.Protocol):
         headers = self._headers
         path, query = wire.parse_target(self._target)
         exchange.request = Request("GET" if exchange.method == "HEAD" else exchange.method, path, query, headers)
+        exchange.request.peer = self._peer
         streaming = any(path == prefix or path.startswith(prefix + "/") for prefix in self._settings.streaming_prefixes)
         exchange.challenge = streaming
         found = self._settings.authenticate(headers, self._certificate)

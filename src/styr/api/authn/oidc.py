@@ -16,14 +16,10 @@ from styr.api.authn.jws import BadToken, Claims, Token
 from styr.api.authn.tokens import Identity, Later
 from styr.kinds.transport import User
 from styr.kit.clock import Clock
-from styr.kit.log import Log
-
-log = Log("styr.api.authn")
+from styr.kit.followed import Followed
 
 LEEWAY = 300.0
 """Seconds that `nbf` may lie ahead; `exp` gets none."""
-_LOOK = 1.0
-"""Seconds between two looks at the file."""
 _CREDENTIAL = "authentication.kubernetes.io/credential-id"
 
 
@@ -39,17 +35,14 @@ class Oidc:
         fetch: Fetch = fetch,
         compile: Compile = configuration.no_expressions,
     ) -> None:
-        self._path = path
         self._clock = clock
         self._audiences = tuple(audiences)
         self._fetch = fetch
-        self._compile = compile
-        self._configuration = Configuration()
         self._issuers: dict[str, tuple[Issuer, IssuerKeys]] = {}
-        self._stamp: tuple[int, int] | None = None
-        self._looked = clock.monotonic()
-        self._stamp = self._stat()
-        self._take(configuration.load(path, compile))
+        self._file = Followed(
+            path, lambda path: configuration.load(path, compile), clock.monotonic, (ConfigurationError,)
+        )
+        self._take(self._file.value)
 
     def __call__(self, text: str, audiences: Sequence[str]) -> Identity | Later | None:
         self._follow()
@@ -76,7 +69,7 @@ class Oidc:
 
     def allows_anonymous(self, path: str) -> bool:
         self._follow()
-        return self._configuration.allows_anonymous(path)
+        return self._file.value.allows_anonymous(path)
 
     def close(self) -> None:
         for _, keys in self._issuers.values():
@@ -87,26 +80,9 @@ class Oidc:
         check_claims(issuer, token.claims, self._clock.time())
         return user_of(issuer, token.claims)
 
-    def _stat(self) -> tuple[int, int] | None:
-        try:
-            found = self._path.stat()
-            return found.st_mtime_ns, found.st_ino
-        except OSError:
-            return None
-
     def _follow(self) -> None:
-        now = self._clock.monotonic()
-        if now - self._looked < _LOOK:
-            return
-        self._looked = now
-        if (stamp := self._stat()) == self._stamp:
-            return
-        self._stamp = stamp
-        try:
-            self._take(configuration.load(self._path, self._compile))
-            log.info("the configuration of authentication is read anew", issuers=len(self._issuers))
-        except ConfigurationError as error:
-            log.error("the configuration of authentication cannot be used; the one before holds", cause=error)
+        if self._file.changed():
+            self._take(self._file.value)
 
     def _take(self, found: Configuration) -> None:
         """Keys of an issuer that has not changed are kept."""
@@ -117,7 +93,7 @@ class Oidc:
             keys = old[1] if old is not None and same else IssuerKeys(issuer, self._clock, self._fetch)
             issuers[issuer.url] = issuer, keys
         self.close()
-        self._issuers, self._configuration = issuers, found
+        self._issuers = issuers
 
 
 def check_claims(issuer: Issuer, claims: Claims, now: float) -> None:
