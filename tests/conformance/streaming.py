@@ -17,6 +17,7 @@ from styr.api.store.commit import Store
 from styr.client.client import Client
 from styr.client.controller import Manager
 from styr.client.transport import InProcessTransport
+from styr.controllers import controllers
 from styr.kinds import meta
 from styr.kinds.errors import NotFound
 from styr.kinds.resources import POD, Object
@@ -95,7 +96,7 @@ async def streaming(folder: Path) -> AsyncIterator[Streaming]:
     client = Client(InProcessTransport(api, ADMIN))
     node.append(Node(client, name="n1", data_dir=folder, clock=clock, random=rng, drain=0.05))
     manager = Manager(client, clock, rng)
-    for controller in node[0].controllers():
+    for controller in (*controllers(), *node[0].controllers()):
         manager.add(controller)
     await node[0].start()
     running = asyncio.create_task(manager.run())

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from styr.node.entries import Reader, Wanted
 from styr.node.runtimes.base import Handle, Launch, Runtime, RuntimeFailed
 
 
@@ -29,7 +30,7 @@ class RuntimeContract:
         handle = runtime.start(launch, lambda _: None)
         end = await asyncio.wait_for(runtime.wait(handle, launch.exit), 20)
         assert not runtime.alive(handle)
-        return end.code, end.signal, end.error or launch.log.read_text()
+        return end.code, end.signal, end.error or said(launch)
 
     async def test_output_and_code(self, runtime: Runtime, tmp_path: Path) -> None:
         assert await self.run(runtime, tmp_path, "/bin/sh", "-c", "echo out; echo err >&2; exit 5") == (
@@ -80,11 +81,11 @@ class RuntimeContract:
         script = "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.02; done"
         launch = launch_in(tmp_path, "/bin/sh", "-c", script, PATH="/usr/bin:/bin")
         handle = runtime.start(launch, lambda _: None)
-        await until(lambda: launch.log.exists() and launch.log.read_text() == "up\n")
+        await until(lambda: launch.log.exists() and said(launch) == "up\n")
         runtime.terminate(handle)
         end = await asyncio.wait_for(runtime.wait(handle, launch.exit), 20)
         assert end.code == 3
-        assert launch.log.read_text().endswith("bye\n")
+        assert said(launch, "stdout") == "up\nbye\n"
 
     async def test_kill_ends_all_that_it_left_behind(self, runtime: Runtime, tmp_path: Path) -> None:
         script = "trap '' TERM; (setsid sh -c 'trap \"\" TERM; echo $$ > child; sleep 1000' &) ; sleep 1000"
@@ -127,6 +128,12 @@ class RuntimeContract:
 
 def launch_in(folder: Path, *argv: str, **env: str) -> Launch:
     return Launch(argv, env, folder, folder / "app.log", folder / "app.exit", writable=(folder,))
+
+
+def said(launch: Launch, stream: str = "") -> str:
+    """What it wrote; between the two streams no order is promised."""
+    lines = launch.log.read_bytes().split(b"\n")[:-1]
+    return Reader(Wanted(stream=stream.encode())).text(lines).decode()
 
 
 async def until(test: Callable[[], object]) -> None:

@@ -1,19 +1,24 @@
-"""PodLogs: tail, follow, previous, limits, rotation, and what a plain file cannot give."""
+"""PodLogs: tail, follow, previous, limits, times, streams, rotation."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from styr.kinds import meta
 from styr.kinds.errors import BadRequest, NotFound
 from styr.kinds.resources import POD
 from styr.kinds.seams import LogOptions
+from styr.kit.clock import parse_rfc3339
+from styr.node.entries import Reader, Wanted, plain, stamp
 from styr.node.logs import Tail, start_of_tail
-from styr.node.runtimes.launcher import rotate
+from styr.node.runtimes.pump import Log
 from tests.node.world import World, container, is_ready, phase, shell, world
 
 
@@ -33,12 +38,18 @@ async def test_reading(tmp_path: Path) -> None:
         assert await read(w, "a", tail_lines=99, follow=True) == b"line 1\nline 2\nline 3\noops\n"
         assert await read(w, "a", limit_bytes=8) == b"line 1\nl"
         assert await read(w, "a", container="web", since_seconds=3600) == b"line 1\nline 2\nline 3\noops\n"
-        for wrong in ({"container": "no"}, {"timestamps": True}, {"previous": True}):
+        assert await read(w, "a", stream="Stderr") == b"oops\n"
+        assert await read(w, "a", stream="Stdout", timestamps=False) == b"line 1\nline 2\nline 3\n"
+        stamped = (await read(w, "a", timestamps=True)).splitlines()
+        assert [line[31:] for line in stamped] == [b"line 1", b"line 2", b"line 3", b"oops"]
+        first = parse_rfc3339(stamped[0][:26].decode() + "Z")
+        assert abs(first - w.clock.time()) < 20
+        assert await read(w, "a", since_time=first + 100) == b""
+        for wrong in ({"container": "no"}, {"previous": True}):
             with pytest.raises(BadRequest):
                 await read(w, "a", **wrong)
         w.clock.jump(100)
-        with pytest.raises(BadRequest, match="sinceSeconds"):
-            await read(w, "a", since_seconds=10)
+        assert await read(w, "a", since_seconds=10) == b""
 
 
 async def test_following_until_the_end(tmp_path: Path) -> None:
@@ -78,41 +89,103 @@ async def test_a_follower_ends_when_the_pod_goes(tmp_path: Path) -> None:
 
 
 def test_rotation_loses_nothing_for_a_follower(tmp_path: Path) -> None:
-    path = tmp_path / "0.log"
-    tail, seen = Tail(path, 0), b""
-    written = b""
-    for round in range(5):
-        with path.open("ab") as file:
-            for number in range(100):
-                line = b"%d-%d\n" % (round, number)
-                file.write(line)
-                written += line
-                if number == 50:
-                    file.flush()
-                    seen += tail.read()
-        rotate(str(path), 100 << 10)
-        while data := tail.read():
-            seen += data
+    log = Log(str(tmp_path / "0.log"), 5000)
+    tail, reader = Tail(tmp_path / "0.log", 0), Reader(Wanted())
+    seen = written = b""
+    for number in range(1000):
+        line = b"%d\n" % number
+        log.write(1, line)
+        written += line
+        if number % 37 == 0:
+            while (lines := tail.lines()) is not None:
+                seen += reader.text(lines)
+    while (lines := tail.lines()) is not None:
+        seen += reader.text(lines)
+    tail.close()
     assert seen == written
+    assert (tmp_path / "0.log.1").exists()
 
 
-def test_the_tail_reaches_into_the_rotated_file(tmp_path: Path) -> None:
+def test_a_follower_that_was_away_for_two_rotations_goes_on_with_what_is_left(tmp_path: Path) -> None:
+    log = Log(str(tmp_path / "0.log"), 1000)
+    log.write(1, b"first\n")
+    tail, reader = Tail(tmp_path / "0.log", 0), Reader(Wanted())
+    for number in range(200):
+        log.write(1, b"%d\n" % number)
+    seen = b""
+    while (lines := tail.lines()) is not None:
+        seen += reader.text(lines)
+    tail.close()
+    assert seen.startswith(b"first\n")
+    assert seen.endswith(b"198\n199\n")
+
+
+@pytest.mark.parametrize("lines", [0, 1, 4, 40_000])
+def test_the_tail_reaches_into_the_rotated_file(tmp_path: Path, lines: int) -> None:
     path = tmp_path / "0.log"
-    path.write_bytes(b"".join(b"%d\n" % n for n in range(50000)))
-    rotate(str(path), 1 << 20)
-    path.write_bytes(b"x\ny\n")
-    tail = Tail(path, start_of_tail(path, 4))
-    assert tail.read() + tail.read() == b"49998\n49999\nx\ny\n"
-    tail = Tail(path, start_of_tail(path, 40000))
-    whole = b""
-    while data := tail.read():
-        whole += data
-    assert whole.count(b"\n") == 40000
+    log = Log(str(path), 1 << 20)
+    said = [b"%d\n" % number for number in range(60_000)]
+    for start in range(0, len(said), 1000):
+        log.write(1, b"".join(said[start : start + 1000]))
+    log.write(2, b"x\nun")
+    log.write(2, b"finished\n")
+    said += [b"x\n", b"unfinished\n"]
+    kept = len(plain((tmp_path / "0.log.1").read_bytes() + path.read_bytes()).splitlines())
+    reader, text = Reader(Wanted()), b""
+    with Tail(path, start_of_tail(path, lines)) as tail:
+        while (found := tail.lines()) is not None:
+            text += reader.text(found)
+    count = min(lines, kept)
+    assert text == b"".join(said[len(said) - count :])
+    assert kept > 10_000
 
 
-def test_rotation_keeps_the_end_of_a_flood(tmp_path: Path) -> None:
-    path = tmp_path / "0.log"
-    path.write_bytes(b"a" * 5000 + b"b" * 1000)
-    rotate(str(path), 1000)
-    assert (tmp_path / "0.log.1").read_bytes() == b"b" * 1000
-    assert path.stat().st_size == 0
+@given(st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(min_size=1, max_size=40)), max_size=12), st.integers(1, 6))
+def test_what_was_written_is_read(pieces: list[tuple[int, bytes]], lines: int) -> None:
+    """Byte by byte, each stream on its own; and the last lines are the last lines."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "0.log"
+        log = Log(str(path), 1 << 20)
+        for stream, data in pieces:
+            log.write(stream, data)
+        entries = path.read_bytes().split(b"\n")[:-1]
+        for stream, name in ((1, b"stdout"), (2, b"stderr")):
+            said = b"".join(data for number, data in pieces if number == stream)
+            assert Reader(Wanted(stream=name)).text(entries) == said
+        if len({stream for stream, _ in pieces}) == 1:
+            whole = b"".join(data for _, data in pieces)
+            wanted = whole.splitlines(keepends=True) if b"\r" not in whole else None
+            with Tail(path, start_of_tail(path, lines)) as tail:
+                text, reader = b"", Reader(Wanted())
+                while (found := tail.lines()) is not None:
+                    text += reader.text(found)
+            split = whole.split(b"\n")
+            last = [part + b"\n" for part in split[:-1]] + ([split[-1]] if split[-1] else [])
+            assert text == b"".join(last[-lines:])
+            assert wanted is None or text
+
+
+def test_times_stand_before_lines_and_not_within(tmp_path: Path) -> None:
+    log = Log(str(tmp_path / "0.log"), 1 << 20)
+    entries = [
+        *log.entries(1, b"one\ntw", 1_700_000_000_000_000_001).split(b"\n")[:-1],
+        *log.entries(1, b"o\n", 1_700_000_001_000_000_000).split(b"\n")[:-1],
+    ]
+    text = Reader(Wanted(timestamps=True)).text(entries)
+    assert text == b"2023-11-14T22:13:20.000000001Z one\n2023-11-14T22:13:20.000000001Z two\n"
+    late = Wanted(since=stamp(1_700_000_001.0))
+    assert Reader(late).text(entries) == b"o\n"
+
+
+def test_a_log_of_an_older_styr_is_read_without_times() -> None:
+    assert Reader(Wanted(timestamps=True)).text([b"plain", b"2026 text"]) == b"plain\n2026 text\n"
+
+
+def test_a_full_disk_loses_text_and_nothing_else(tmp_path: Path) -> None:
+    with open("/dev/full", "ab") as full:
+        log = Log(str(tmp_path / "0.log"), 1 << 20)
+        ours, log._file = log._file, full.fileno()
+        log.write(1, b"lost\n")
+        log._file = ours
+    log.write(1, b"kept\n")
+    assert plain((tmp_path / "0.log").read_bytes()).splitlines() == [b"", b"kept"]

@@ -50,7 +50,6 @@ def test_a_plain_pod_is_fine() -> None:
         ),
         ({"container": {"ports": [{"containerPort": 80, "hostPort": 80}]}}, "spec.containers[0].ports[0].hostPort"),
         ({"container": {"ports": [{"containerPort": 80, "protocol": "SCTP"}]}}, "spec.containers[0].ports[0].protocol"),
-        ({"container": {"tty": True}}, "spec.containers[0].tty"),
         ({"container": {"workingDir": "relative"}}, "spec.containers[0].workingDir"),
         ({"container": {"livenessProbe": {"grpc": {"port": 1}}}}, "spec.containers[0].livenessProbe.grpc"),
         (

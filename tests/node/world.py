@@ -23,6 +23,7 @@ from styr.kinds.meta import Key
 from styr.kinds.resources import EVENT, POD, Object, Resource
 from styr.kit.clock import SystemClock
 from styr.node.agent import Node
+from styr.node.entries import plain
 
 PYTHON = sys.executable
 HOST = "styr.dev/host"
@@ -175,7 +176,7 @@ class World:
 
     def log(self, found: Object, container: str = "web", number: int = 0) -> str:
         path = self.pod_folder(found) / "containers" / container / f"{number}.log"
-        return path.read_text() if path.exists() else ""
+        return plain(path.read_bytes()).decode() if path.exists() else ""
 
 
 async def eventually(test: Callable[[], Any], message: str, within: float = 10.0) -> None:

@@ -43,6 +43,7 @@ log = Log("styr.api.registry")
 IMPLEMENTED = frozenset(
     {
         "approval",
+        "attach",
         "binding",
         "ephemeralcontainers",
         "eviction",

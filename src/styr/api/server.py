@@ -33,7 +33,7 @@ from styr.api.routes import Route, parse, verb_of
 from styr.api.store.commit import Store
 from styr.api.store.records import Change
 from styr.api.table import Form, negotiate
-from styr.api.verbs import connect, create, delete, eviction, get, list, patch, subresources, update, watch
+from styr.api.verbs import connect, create, delete, eviction, get, list, logs, patch, subresources, update, watch
 from styr.api.verbs.token import create_token
 from styr.kinds.errors import (
     ApiError,
@@ -84,9 +84,11 @@ _VERBS = {
     ("create", "eviction"): eviction.evict,
     ("create", "binding"): subresources.bind,
     ("create", "token"): create_token,
-    ("get", "log"): subresources.logs,
+    ("get", "log"): logs.logs,
     ("get", "exec"): connect.execute,
     ("create", "exec"): connect.execute,
+    ("get", "attach"): connect.attach,
+    ("create", "attach"): connect.attach,
     ("get", "portforward"): connect.forward,
     ("create", "portforward"): connect.forward,
     ("get", "scale"): subresources.scale,

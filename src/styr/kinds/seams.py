@@ -31,7 +31,8 @@ class CertificateSigner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
-    """Query of `pods/NAME/log`, as the Kubernetes API has it. `tail_lines=None` means all."""
+    """Query of `pods/NAME/log`, as the Kubernetes API has it. `tail_lines=None` means all; `since_time` is seconds since 1970;
+    `stream` is Stdout, Stderr or "" for both."""
 
     container: str = ""
     follow: bool = False
@@ -40,6 +41,8 @@ class LogOptions:
     since_seconds: int | None = None
     timestamps: bool = False
     limit_bytes: int | None = None
+    since_time: float | None = None
+    stream: str = ""
 
 
 class PodLogs(Protocol):
@@ -97,6 +100,8 @@ class PodStreams(Protocol):
     while the request is still an ordinary one, and else returns what is called once the client's streams are there."""
 
     async def exec(self, namespace: str, name: str, uid: str, options: StreamOptions, /) -> Run: ...
+
+    async def attach(self, namespace: str, name: str, uid: str, options: StreamOptions, /) -> Run: ...
 
     async def forward(self, namespace: str, name: str, uid: str, /) -> Forward: ...
 

@@ -7,6 +7,7 @@ writes a status: it changes the `ContainerRecord` and says so (`changed`).
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from styr.client.context import Context
-from styr.kinds.errors import NotFound
+from styr.kinds.errors import BadRequest, NotFound
 from styr.kinds.pods import HOST_IMAGE
 from styr.kinds.resources import Object, Resource
 from styr.kinds.seams import Image, ImageStore, Run, StreamOptions, Terminal
 from styr.kit.clock import Clock
 from styr.kit.files import make_private
-from styr.node import environment, probes, visit
+from styr.node import attach, environment, probes, visit
 from styr.node.logs import last_lines, log_path
 from styr.node.metrics import NodeMetrics
 from styr.node.plan import ended
 from styr.node.record import ContainerRecord, PodRecord
-from styr.node.runtimes.base import Handle, Launch, Runtime, RuntimeFailed
+from styr.node.runtimes.base import Handle, Input, Launch, Runtime, RuntimeFailed
 
 CONFIG_RETRY = 2.0
 """Seconds until a container that could not be prepared (a missing Secret) is tried again."""
@@ -50,7 +51,6 @@ class Containers:
         self._visits: dict[Handle, str] = {}
         """Commands that clients run, and the container of each."""
         self._helpers: set[asyncio.Task[None]] = set()
-        self._counter = 0
 
     def known_image(self, reference: str) -> bool:
         return reference == HOST_IMAGE or (self._images is not None and self._images.resolve(reference) is not None)
@@ -111,6 +111,11 @@ class Containers:
         }  # fmt: skip
         variables = await environment.environment(spec, base, self.pod, self._read)
         readable, writable = self._mounts(spec)
+        if spec.get("tty"):
+            variables.setdefault("TERM", visit.TERM)
+        container = self.record.container(name)
+        if fresh:
+            container.token = secrets.token_hex(16)
         read_only = (spec.get("securityContext") or {}).get("readOnlyRootFilesystem")
         return Launch(
             argv=environment.command(spec, image, variables),
@@ -120,6 +125,8 @@ class Containers:
             exit=logs / f"{number}.exit",
             readable=(*(image.layers if image else ()), *readable, *((work,) if read_only else ())),
             writable=(tmp, *writable, *(() if read_only else (work,))),
+            terminal=bool(spec.get("tty")),
+            input=self._input(spec, container),
         )
 
     def _image(self, spec: Mapping[str, Any]) -> Image | None:
@@ -188,45 +195,54 @@ class Containers:
 
     async def execute(self, spec: Mapping[str, Any], argv: tuple[str, ...], timeout: float) -> tuple[int, str]:
         """A command in the container's folders, environment and sandbox: (exit code, output). Raises TimeoutError, OSError."""
-        name = spec["name"]
-        if name not in self._launches:
-            self._launches[name] = await self._prepare(spec, self.record.container(name).restarts, fresh=False)
-        self._counter += 1
-        stem = self.folder / "containers" / name / f"exec-{self._counter}"
-        log, exit_file = stem.with_suffix(".out"), stem.with_suffix(".exit")
-        launch = replace(self._launches[name], argv=argv, log=log, exit=exit_file, timeout=timeout)
+        name = str(spec["name"])
+        launch = replace(await self._launch(name, spec), argv=argv, timeout=timeout)
+        options = StreamOptions(name, argv, stdout=True, stderr=True)
+        said = visit.Said(EXEC_OUTPUT)
         try:
-            handle = self._runtime.start(launch, lambda _handle: None)
-            try:
-                exit = await self._runtime.wait(handle, exit_file)
-            except asyncio.CancelledError:
-                self._runtime.terminate(handle)
-                raise
-            output = log.read_bytes()[:EXEC_OUTPUT].decode("utf-8", "replace") if log.exists() else ""
-            if exit.signal == 9 and exit.code == 137:
-                raise TimeoutError(f"command was killed after {timeout:g} s")
-            return exit.code, exit.error or output
+            exit = await visit.run(self._runtime, launch, options, said, lambda handle: self._visited(name, handle))
         except RuntimeFailed as error:
             raise OSError(str(error)) from error
-        finally:
-            for path in (log, exit_file, log.with_name(log.name + ".1")):
-                path.unlink(missing_ok=True)
+        if exit.signal == 9 and exit.code == 137:
+            raise TimeoutError(f"command was killed after {timeout:g} s")
+        return exit.code, exit.error or said.text()
 
     # visiting
 
     async def visit(self, name: str, options: StreamOptions) -> Run:
         """What runs a client's command in a running container. Raises NotFound."""
-        spec = self._running_spec(name)
-        if name not in self._launches:
-            self._launches[name] = await self._prepare(spec, self.record.container(name).restarts, fresh=False)
-            self._running_spec(name)
-        launch = replace(self._launches[name], argv=options.command)
+        launch = replace(await self._launch(name, self._running_spec(name)), argv=options.command)
 
         async def run(terminal: Terminal) -> int:
             self._running_spec(name)
-            return await visit.run(self._runtime, launch, options, terminal, lambda handle: self._visited(name, handle))
+            return await visit.told(
+                self._runtime, launch, options, terminal, lambda handle: self._visited(name, handle)
+            )
 
         return run
+
+    async def attach(self, name: str, options: StreamOptions) -> Run:
+        """What joins a client to a running container. Raises NotFound, BadRequest."""
+        spec, container = self._running_spec(name), self.record.container(name)
+        if not container.token:
+            raise BadRequest(f"container {name} was started by an older Styr, to which nobody can attach; restart it")
+        input = self._input(spec, container)
+
+        async def run(terminal: Terminal) -> int:
+            self._running_spec(name)
+            return await attach.run(self._runtime, input, bool(spec.get("tty")), options, terminal)
+
+        return run
+
+    def _input(self, spec: Mapping[str, Any], container: ContainerRecord) -> Input:
+        socket = self.folder / "containers" / container.name / "attach"
+        return Input(socket, container.token, bool(spec.get("stdin")), bool(spec.get("stdinOnce")))
+
+    async def _launch(self, name: str, spec: Mapping[str, Any]) -> Launch:
+        """As the container was started; worked out anew for one that was adopted."""
+        if name not in self._launches:
+            self._launches[name] = await self._prepare(spec, self.record.container(name).restarts, fresh=False)
+        return self._launches[name]
 
     def _running_spec(self, name: str) -> Mapping[str, Any]:
         specs: list[Mapping[str, Any]] = [

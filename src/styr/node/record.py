@@ -40,6 +40,8 @@ class ContainerRecord:
     started: bool = False
     ready: bool = False
     why_not_ready: str = ""
+    token: str = ""
+    """Whoever names it may attach; "" when nobody may."""
 
     @property
     def attempted(self) -> bool:

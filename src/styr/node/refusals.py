@@ -119,8 +119,6 @@ def _absolute(path: str) -> bool:
 
 _CONTAINER_UNKNOWN = {
     "volumeDevices": "no block devices are handed out",
-    "stdin": "nothing can attach to a process",
-    "tty": "nothing can attach to a process",
     "restartPolicy": "sidecar init containers are not supported; list it under spec.containers",
 }
 

@@ -23,6 +23,9 @@ class Streams:
     async def exec(self, namespace: str, name: str, uid: str, options: StreamOptions, /) -> Run:
         return await self._worker(namespace, name, uid).containers.visit(options.container, options)
 
+    async def attach(self, namespace: str, name: str, uid: str, options: StreamOptions, /) -> Run:
+        return await self._worker(namespace, name, uid).containers.attach(options.container, options)
+
     async def forward(self, namespace: str, name: str, uid: str, /) -> Forward:
         worker = self._worker(namespace, name, uid)
         if not worker.record.running():

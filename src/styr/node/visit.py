@@ -34,7 +34,7 @@ class Ends:
     stdin: int = -1
     outputs: dict[int, int] = field(default_factory=dict)
     """Descriptor -> stream (1 or 2)."""
-    terminal: str = ""
+    terminal: bool = False
 
     def close_theirs(self) -> None:
         for descriptor in set(self.theirs):
@@ -61,7 +61,7 @@ def open_ends(options: StreamOptions) -> Ends:
 def _terminal(options: StreamOptions) -> Ends:
     ours, theirs = os.openpty()
     os.set_blocking(ours, False)
-    return Ends((theirs, theirs, theirs), ours if options.stdin else -1, {ours: 1}, os.ttyname(theirs))
+    return Ends((theirs, theirs, theirs), ours if options.stdin else -1, {ours: 1}, terminal=True)
 
 
 def _pipes(options: StreamOptions) -> Ends:
@@ -76,31 +76,61 @@ def _pipes(options: StreamOptions) -> Ends:
     return Ends((theirs[0], theirs[1], theirs[2]), ours[0], {ours[n]: n for n in (1, 2) if ours[n] >= 0})
 
 
-async def run(
+class Said:
+    """A `Terminal` of nobody: keeps the first `limit` bytes of what a command says."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._data = b""
+
+    async def read(self) -> bytes:
+        return b""
+
+    async def write(self, data: bytes, stream: int = 1) -> None:
+        self._data += data[: max(0, self._limit - len(self._data))]
+
+    async def resized(self) -> tuple[int, int]:
+        raise ConnectionError("nobody has a terminal here")
+
+    def text(self) -> str:
+        return self._data.decode("utf-8", "replace")
+
+
+async def told(
     runtime: Runtime, launch: Launch, options: StreamOptions, terminal: Terminal, started: Callable[[Handle], None]
 ) -> int:
-    """The exit code. Raises ApiError when the command cannot be started, ConnectionError when the client has gone."""
+    """The exit code, for a client. Raises ApiError when the command cannot be started, ConnectionError when the client has
+    gone."""
+    try:
+        exit = await run(runtime, launch, options, terminal, started)
+    except RuntimeFailed as error:
+        raise InternalError(f"Internal error occurred: error executing command in container: {error}") from error
+    if exit.error:
+        raise _not_started(launch.argv, exit)
+    return exit.code
+
+
+async def run(
+    runtime: Runtime, launch: Launch, options: StreamOptions, terminal: Terminal, started: Callable[[Handle], None]
+) -> Exit:
+    """Raises RuntimeFailed, OSError, and ConnectionError when the client has gone."""
     ends = open_ends(options)
     report, writer = os.pipe()
     os.set_blocking(report, False)
     try:
         try:
-            visit = Visit(ends.theirs, writer, ends.terminal)
             env = {"TERM": TERM, **launch.env} if options.tty else launch.env
-            handle = runtime.start(replace(launch, env=env, visit=visit), lambda _handle: None)
+            visit = Visit(ends.theirs, writer)
+            wanted = replace(launch, env=env, terminal=options.tty, input=None, visit=visit)
+            handle = runtime.start(wanted, lambda _handle: None)
         finally:
             ends.close_theirs()
             os.close(writer)
         started(handle)
-        exit = await _join(runtime, handle, ends, report, terminal)
-    except RuntimeFailed as error:
-        raise InternalError(f"Internal error occurred: error executing command in container: {error}") from error
+        return await _join(runtime, handle, ends, report, terminal)
     finally:
         ends.close()
         os.close(report)
-    if exit.error:
-        raise _not_started(launch.argv, exit)
-    return exit.code
 
 
 def _not_started(argv: tuple[str, ...], exit: Exit) -> ApiError:
@@ -118,7 +148,7 @@ def _not_started(argv: tuple[str, ...], exit: Exit) -> ApiError:
 async def _join(runtime: Runtime, handle: Handle, ends: Ends, report: int, terminal: Terminal) -> Exit:
     """Carries bytes until the command has ended and all that it wrote is with the client."""
     over: asyncio.Future[Exit] = asyncio.ensure_future(_ended(report))
-    unless = over if ends.terminal else None
+    unless = over if ends.terminal or isinstance(terminal, Said) else None
     outputs = [asyncio.ensure_future(_carry_out(fd, n, terminal, unless)) for fd, n in ends.outputs.items()]
     inputs = [asyncio.ensure_future(work) for work in _inputs(ends, terminal)]
     try:

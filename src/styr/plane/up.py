@@ -352,6 +352,9 @@ class _Streams:
     async def exec(self, namespace: str, name: str, uid: str, options: StreamOptions, /) -> Run:
         return await self._node().exec(namespace, name, uid, options)
 
+    async def attach(self, namespace: str, name: str, uid: str, options: StreamOptions, /) -> Run:
+        return await self._node().attach(namespace, name, uid, options)
+
     async def forward(self, namespace: str, name: str, uid: str, /) -> Forward:
         return await self._node().forward(namespace, name, uid)
 

@@ -33,6 +33,13 @@ async def execute(call: Call) -> Response:
     return await _command(call, options, lambda: streams.exec(call.namespace, call.name, _uid(pod), options))
 
 
+async def attach(call: Call) -> Response:
+    pod, streams = _begin(call)
+    options = _options(call, pod)
+    await _admit(call, "PodAttachOptions", options)
+    return await _command(call, options, lambda: streams.attach(call.namespace, call.name, _uid(pod), options))
+
+
 async def forward(call: Call) -> Response:
     pod, streams = _begin(call)
     request, headers = call.request, call.request.headers

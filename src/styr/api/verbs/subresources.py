@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import msgspec
@@ -18,13 +16,9 @@ from styr.api.verbs import admit, change, owners
 from styr.api.verbs.apply import TYPE as APPLY
 from styr.api.verbs.patch import JSON, patch_type
 from styr.kinds import conditions, selectors
-from styr.kinds.errors import BadRequest, Unavailable
+from styr.kinds.errors import BadRequest
 from styr.kinds.resources import Object
-from styr.kinds.seams import LogOptions
 from styr.kinds.transport import Response
-
-FIRST_BYTES = 0.1
-"""Seconds that the answer to a followed log waits for a first part, or for the node's refusal."""
 
 
 async def finalize(call: Call) -> Response:
@@ -80,78 +74,6 @@ async def bind(call: Call) -> Response:
     await admit.write(call, place)
     status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
     return respond(call, msgspec.json.encode(status), 201)
-
-
-async def logs(call: Call) -> Response:
-    """GET: raw text, as the container writes it."""
-    record = call.core.store.get(call.key)
-    if record is None:
-        raise call.not_found()
-    if call.core.logs is None:
-        raise Unavailable("logs: no node serves this API; start one with `styr up`")
-    pod = record.decode()
-    names = [c["name"] for group in ("containers", "initContainers") for c in pod["spec"].get(group, ())]
-    container = call.request.param("container")
-    if not container and len(pod["spec"]["containers"]) > 1:
-        raise BadRequest(f"a container name must be specified for pod {call.name}, choose one of: {names}")
-    container = container or pod["spec"]["containers"][0]["name"]
-    if container not in names:
-        raise BadRequest(f"container {container} is not valid for pod {call.name}")
-    options = LogOptions(
-        container=container,
-        follow=call.flag("follow"),
-        previous=call.flag("previous"),
-        tail_lines=call.number("tailLines"),
-        since_seconds=call.number("sinceSeconds"),
-        timestamps=call.flag("timestamps"),
-        limit_bytes=call.number("limitBytes"),
-    )
-    source = call.core.logs(call.namespace, call.name, pod["metadata"]["uid"], options)
-    body = await _begun(source, FIRST_BYTES if options.follow else None)
-    return Response(200, body, {"content-type": "text/plain; charset=utf-8"})
-
-
-async def _begun(source: AsyncIterator[bytes], patience: float | None) -> AsyncIterator[bytes]:
-    """The same stream with its first part already asked for, so that a refusal (no such container) is still an answer
-    with its own status. A quiet log that is followed is not waited for longer than `patience` seconds."""
-    stream = _Begun(source)
-    try:
-        done, _ = await asyncio.wait([stream.first], timeout=patience)
-        if done:
-            stream.first.result()
-    except BaseException:
-        await stream.aclose()
-        raise
-    return stream
-
-
-class _Begun:
-    """A class, not a generator: `aclose` must end the source also when nobody has read a part yet."""
-
-    def __init__(self, source: AsyncIterator[bytes]) -> None:
-        self._source = source
-        self.first: asyncio.Future[bytes | None] = asyncio.ensure_future(_next(source))
-        self._begun = False
-
-    def __aiter__(self) -> _Begun:
-        return self
-
-    async def __anext__(self) -> bytes:
-        part = await _next(self._source) if self._begun else await self.first
-        self._begun = True
-        if part is None:
-            raise StopAsyncIteration
-        return part
-
-    async def aclose(self) -> None:
-        self.first.cancel()
-        await asyncio.gather(self.first, return_exceptions=True)
-        if isinstance(self._source, AsyncGenerator):
-            await self._source.aclose()
-
-
-async def _next(source: AsyncIterator[bytes]) -> bytes | None:
-    return await anext(source, None)
 
 
 async def scale(call: Call) -> Response:

@@ -8,6 +8,7 @@ implementation passes. A runtime knows nothing of the API, of restarts or of pro
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,18 +38,28 @@ class Handle:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """How a command is run in a container for somebody who waits: on the given descriptors, which stay the caller's, instead
-    of a log. It ends with the node. `terminal` is the path of the terminal that the descriptors are, "" for pipes. Its exit is
-    written to `report` as the exit file's line, once the command itself has ended."""
+    """How a command is run in a container for somebody who waits: on the given descriptors, which stay the caller's, instead of
+    a log. It ends with the node. Its exit is written to `report` as the exit file's line, once the command itself has ended."""
 
     stdio: tuple[int, int, int]
     report: int
-    terminal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What clients may send to a container: `stdin` as Kubernetes has it, `once` for stdinOnce. `socket` is where they
+    attach, who name the token."""
+
+    socket: Path
+    token: str
+    stdin: bool = False
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """All that is needed to start one container. `readable` and `writable` are added to what every pod may read."""
+    """All that is needed to start one container. `readable` and `writable` are added to what every pod may read. With
+    `terminal` it gets one, which a `visit` brings along. Without `input` nobody can attach."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -59,6 +70,8 @@ class Launch:
     writable: tuple[Path, ...] = ()
     timeout: float = 0.0
     """Seconds after which it is killed whoever watches; 0 for never."""
+    terminal: bool = False
+    input: Input | None = None
     visit: Visit | None = None
 
 
@@ -86,6 +99,9 @@ class Runtime(Protocol):
         Raises RuntimeFailed."""
 
     def alive(self, handle: Handle) -> bool: ...
+
+    async def attach(self, input: Input) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A running container's streams, in frames as docs/formats/log.md has them, from now on. Raises OSError."""
 
     async def wait(self, handle: Handle, exit: Path) -> Exit:
         """Returns when no process of the container is left."""

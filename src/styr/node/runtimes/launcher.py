@@ -27,6 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from typing import Any, NoReturn
+
+    from styr.node.runtimes.pump import Pump
 else:
     import _signal as signal  # without the enums of `signal`: half the start
 
@@ -40,7 +42,8 @@ _PR_SET_NO_NEW_PRIVS = 38
 _SECCOMP_MODE_FILTER = 2
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _O_PATH = 0o10000000
-_TIOCSCTTY = 0x540E
+_TIOCSCTTY, _TIOCSWINSZ = 0x540E, 0x5414
+_NONBLOCK, _CLOEXEC = 0o4000, 0o2000000
 
 _HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGINT)
 
@@ -134,12 +137,13 @@ def main() -> int:
         if spec["node"]:
             _tie(spec["node"])
         prctl("subreaper", _PR_SET_CHILD_SUBREAPER, 1)
-        app, error = _start(spec)
+        streams, pump = _plumb(spec)
+        app, error = _start(spec, streams)
     except OSError as failure:
         error = str(failure)
     if app:
         _detach()
-        status = _supervise(app, spec)
+        status = _supervise(app, spec["timeout"], pump)
         code, number = (0, posix.WTERMSIG(status)) if posix.WIFSIGNALED(status) else (posix.WEXITSTATUS(status), 0)
         code = code if not number else 128 + number
     else:
@@ -147,11 +151,57 @@ def main() -> int:
     if spec["report"] >= 0:
         posix.write(spec["report"], _exit_line(code, number, error))
         posix.close(spec["report"])
-        _outlive_background()
+        if app:
+            _outlive_background(pump)
     _kill_children()
+    if app:
+        pump.finish()
     if spec["exit"]:
         _write_exit(spec["exit"], _exit_line(code, number, error))
     return 0
+
+
+def _plumb(spec: dict[str, Any]) -> tuple[tuple[int, int, int], Pump]:
+    """What becomes the app's input, output and error, and the loop that holds their other ends."""
+    # Beside this file; not in a package here, where only built-in modules are loaded.
+    sys.path.append(__file__.rpartition("/")[0])
+    import pump  # type: ignore[import-not-found]
+
+    signals = _call(_symbol("signalfd"), "signalfd", -1, _mask(_HANDLED), _NONBLOCK | _CLOEXEC)
+    if spec["stdio"]:
+        for descriptor in (*spec["stdio"], spec["report"]):
+            posix.set_inheritable(descriptor, False)
+        return tuple(spec["stdio"]), pump.Pump(signals)
+    if spec["terminal"]:
+        ours, theirs = posix.openpty()
+        streams, outputs, stdin = (theirs, theirs, theirs), {ours: 1}, ours
+    else:
+        (out, out_end), (err, err_end) = posix.pipe(), posix.pipe()
+        theirs, stdin = posix.pipe() if spec["stdin"] else (posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC), -1)
+        streams, outputs = (theirs, out_end, err_end), {out: 1, err: 2}
+    for descriptor in {*outputs, stdin} - {-1}:
+        posix.set_blocking(descriptor, False)
+    if spec["listener"] >= 0:
+        posix.set_inheritable(spec["listener"], False)
+    log = pump.Log(spec["log"], spec["log_cap"])
+    return streams, pump.Pump(
+        signals, log, outputs, stdin if spec["stdin"] or spec["terminal"] else -1,
+        once=spec["once"], listener=spec["listener"], token=spec["token"], accept=_accept, resize=_resize,
+    )  # fmt: skip
+
+
+def _mask(signals: tuple[int, ...]) -> bytes:
+    """A sigset_t."""
+    return sum(1 << (number - 1) for number in signals).to_bytes(128, sys.byteorder)
+
+
+def _accept(listener: int) -> int:
+    return _call(_symbol("accept4"), "accept", listener, 0, 0, _CLOEXEC)
+
+
+def _resize(terminal: int, columns: int, rows: int) -> None:
+    size = b"".join(number.to_bytes(2, sys.byteorder) for number in (rows, columns, 0, 0))
+    _call(_symbol("ioctl"), "window size", terminal, _TIOCSWINSZ, size)
 
 
 def _tie(node: int) -> None:
@@ -161,14 +211,13 @@ def _tie(node: int) -> None:
         posix._exit(1)
 
 
-def _outlive_background() -> None:
+def _outlive_background(pump: Pump) -> None:
     """Until nothing is left that the command started, or the node has had enough."""
     while True:
         _reap(0)
         if not _children():
             return
-        event = signal.sigtimedwait(_HANDLED, 3600.0)
-        if event is not None and event.si_signo in (signal.SIGUSR1, signal.SIGTERM):
+        if {signal.SIGUSR1, signal.SIGTERM}.intersection(pump.turn(None)):
             return
 
 
@@ -180,11 +229,8 @@ def _read_spec() -> dict[str, Any] | None:
     return marshal.loads(data[8:]) if size and len(data) == size + 8 else None  # noqa: S302 - from the node alone
 
 
-def _start(spec: dict[str, Any]) -> tuple[int, str]:
+def _start(spec: dict[str, Any], streams: tuple[int, int, int]) -> tuple[int, str]:
     """(pid, "") of the app after its exec, or (0, why not)."""
-    streams = _streams(spec)
-    if spec["report"] >= 0:
-        posix.set_inheritable(spec["report"], False)
     reader, writer = posix.pipe()
     parent = posix.getpid()
     app = posix.fork()
@@ -201,18 +247,6 @@ def _start(spec: dict[str, Any]) -> tuple[int, str]:
         return app, ""
     posix.waitpid(app, 0)
     return 0, message.decode("utf-8", "replace")
-
-
-def _streams(spec: dict[str, Any]) -> tuple[int, int, int]:
-    """What becomes the app's input, output and error."""
-    if spec["stdio"]:
-        for stream in spec["stdio"]:
-            posix.set_inheritable(stream, False)
-        first, second, third = spec["stdio"]
-        return first, second, third
-    nothing = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
-    log = posix.open(spec["log"], posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o600)
-    return nothing, log, log
 
 
 def _become(spec: dict[str, Any], streams: tuple[int, int, int], writer: int, parent: int) -> NoReturn:
@@ -246,7 +280,8 @@ def _limit(spec: dict[str, Any]) -> None:
             resource.setrlimit(what, (soft, hard))
     prctl("no_new_privs", _PR_SET_NO_NEW_PRIVS, 1)
     if spec["ruleset"]:
-        restrict(spec["ruleset"], spec["rules"])
+        terminal = [(posix.ttyname(0), spec["terminal_rights"])] if spec["terminal"] else []
+        restrict(spec["ruleset"], spec["rules"] + terminal)
     if spec["seccomp"]:
         filter_syscalls(spec["seccomp"])
 
@@ -272,24 +307,21 @@ def _detach() -> None:
     posix.chdir("/")
 
 
-def _supervise(app: int, spec: dict[str, Any]) -> int:
+def _supervise(app: int, timeout: float, pump: Pump) -> int:
     """Waits for the app; returns its wait status. The app is reaped here alone, so its pid and group stay its own."""
-    deadline = time.monotonic() + spec["timeout"] if spec["timeout"] else None
-    pause, size = 1.0, 0
+    deadline = time.monotonic() + timeout if timeout else None
     while True:
-        if deadline is not None:
-            pause = min(pause, max(0.01, deadline - time.monotonic()))
-        event = signal.sigtimedwait(_HANDLED, pause)
-        if event is None:
-            pause, size = _watch_log(spec, size)
-            if deadline is not None and time.monotonic() >= deadline:
-                posix.kill(app, signal.SIGKILL)
-        elif event.si_signo == signal.SIGTERM:
-            _signal_group(app, signal.SIGTERM)
-        elif event.si_signo == signal.SIGUSR1:
-            _signal_group(app, signal.SIGKILL)
-        elif event.si_signo == signal.SIGCHLD and (status := _reap(app)) is not None:
-            return status
+        left = None if deadline is None else max(0.001, deadline - time.monotonic())
+        for number in pump.turn(left):
+            if number == signal.SIGTERM:
+                _signal_group(app, signal.SIGTERM)
+            elif number == signal.SIGUSR1:
+                _signal_group(app, signal.SIGKILL)
+            elif number == signal.SIGCHLD and (status := _reap(app)) is not None:
+                return status
+        if deadline is not None and time.monotonic() >= deadline:
+            deadline = None
+            posix.kill(app, signal.SIGKILL)
 
 
 def _signal_group(app: int, number: int) -> None:
@@ -354,40 +386,6 @@ def _slurp(path: str) -> bytes:
         return data
     finally:
         posix.close(file)
-
-
-def _watch_log(spec: dict[str, Any], before: int) -> tuple[float, int]:
-    """(seconds until the next look, size now). A log that grows fast is looked at more often."""
-    if spec["stdio"]:
-        return 3600.0, 0
-    cap = spec["log_cap"]
-    try:
-        size = posix.stat(spec["log"]).st_size
-        if size > cap:
-            rotate(spec["log"], cap)
-            return 0.05, 0
-    except OSError:
-        return 1.0, before
-    return (0.05 if size - before > cap // 20 else 1.0), size
-
-
-def rotate(path: str, cap: int) -> None:
-    """Moves the content (of a log far over the cap: its end) to `path.1` and empties the file, which the app keeps open for
-    appending. Bytes written between the last copy and the truncation, some microseconds, are lost."""
-    source = posix.open(path, posix.O_RDWR | posix.O_CLOEXEC)
-    fresh = posix.open(path + ".new", posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o600)
-    try:
-        size = posix.fstat(source).st_size
-        offset = size - cap if size > 2 * cap else 0
-        while sent := posix.sendfile(fresh, source, offset, min(1 << 20, 2 * cap)):
-            offset += sent
-            if offset > size + cap:
-                break
-        posix.rename(path + ".new", path + ".1")
-        posix.ftruncate(source, 0)
-    finally:
-        posix.close(source)
-        posix.close(fresh)
 
 
 def _exit_line(code: int, number: int, error: str) -> bytes:

@@ -10,17 +10,19 @@ import asyncio
 import marshal
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from styr.kit.log import Log
 from styr.kit.process import ProcessId, boot_id, ended, send, start_time
 from styr.node.runtimes import launcher, sandbox
-from styr.node.runtimes.base import Exit, Handle, Launch, RuntimeFailed
+from styr.node.runtimes.base import Exit, Handle, Input, Launch, RuntimeFailed
 
 log = Log("styr.node.process")
 
@@ -46,11 +48,13 @@ class ProcessRuntime:
         return self._kernel.describe()
 
     def start(self, launch: Launch, record: Callable[[Handle], None]) -> Handle:
-        spec = self._spec(launch)
         visit = launch.visit
         if visit is None:
             launch.exit.unlink(missing_ok=True)
+        listener = _listen(launch.input.socket) if launch.input else None
         try:
+            descriptors = (*visit.stdio, visit.report) if visit else (listener.fileno(),) if listener else ()
+            spec = self._spec(launch, listener.fileno() if listener else -1)
             child = subprocess.Popen(
                 [_python(), "-I", "-S", "-E", launcher.__file__],
                 stdin=subprocess.PIPE,
@@ -59,10 +63,13 @@ class ProcessRuntime:
                 env={},
                 cwd="/",
                 start_new_session=True,
-                pass_fds=(*visit.stdio, visit.report) if visit else (),
+                pass_fds=descriptors,
             )
         except OSError as error:
             raise RuntimeFailed("CreateContainerError", f"the launcher does not start: {error}") from error
+        finally:
+            if listener:
+                listener.close()
         self._children[child.pid] = child
         stdin = child.stdin
         assert stdin is not None
@@ -82,13 +89,12 @@ class ProcessRuntime:
                 log.warning("launcher closed its input", pid=child.pid)
         return handle
 
-    def _spec(self, launch: Launch) -> bytes:
+    def _spec(self, launch: Launch, listener: int) -> bytes:
         for text in (*launch.argv, *launch.env, *launch.env.values()):
             if "\0" in text:
                 raise RuntimeFailed("CreateContainerConfigError", "a command or variable holds a NUL byte")
-        visit = launch.visit
-        terminals = [visit.terminal] if visit and visit.terminal else []
-        rules = sandbox.rules(launch.readable, launch.writable, terminals) if self._kernel.landlock else []
+        visit, input = launch.visit, launch.input
+        rules = sandbox.rules(launch.readable, launch.writable) if self._kernel.landlock else []
         return marshal.dumps(
             {
                 "argv": list(launch.argv),
@@ -98,7 +104,12 @@ class ProcessRuntime:
                 "exit": "" if visit else str(launch.exit),
                 "stdio": visit.stdio if visit else (),
                 "report": visit.report if visit else -1,
-                "terminal": bool(terminals),
+                "terminal": launch.terminal,
+                "terminal_rights": sandbox.DEVICE & self._kernel.rights(),
+                "stdin": bool(input and input.stdin),
+                "once": bool(input and input.once),
+                "listener": listener,
+                "token": input.token.encode() if input else b"",
                 "node": os.getpid() if visit else 0,
                 "umask": 0o022,
                 "timeout": launch.timeout,
@@ -116,6 +127,12 @@ class ProcessRuntime:
             return False
         os.close(descriptor)
         return True
+
+    async def attach(self, input: Input) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        with _near(input.socket) as path:
+            reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(input.token.encode())
+        return reader, writer
 
     async def wait(self, handle: Handle, exit: Path) -> Exit:
         descriptor = self._open(handle)
@@ -169,6 +186,32 @@ class ProcessRuntime:
         if handle.boot != self._boot:
             return None
         return ProcessId(handle.pid, handle.started).open()
+
+
+@contextmanager
+def _near(socket: Path) -> Iterator[str]:
+    """A short name of a socket's path: a Unix socket's has 107 bytes at most."""
+    folder = os.open(socket.parent, os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{socket.name}"
+    finally:
+        os.close(folder)
+
+
+def _listen(path: Path) -> socket.socket:
+    """Raises RuntimeFailed."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        with _near(path) as near:
+            listener.bind(near)
+        path.chmod(0o600)
+        listener.listen(8)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise RuntimeFailed("CreateContainerError", f"the socket to attach by cannot be made: {error}") from error
+    return listener
 
 
 def _kill_exactly(target: ProcessId, folder: Path) -> bool:

@@ -20,6 +20,7 @@ from styr.node.runtimes import launcher
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 REFER, TRUNCATE, IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
 READ = EXECUTE | READ_FILE | READ_DIR
+DEVICE = READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV
 
 _RIGHTS_BY_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1}
 _ALL_RIGHTS = (1 << 16) - 1
@@ -88,12 +89,12 @@ def _errno_action() -> bool:
     return "errno" in Path("/proc/sys/kernel/seccomp/actions_avail").read_text().split()
 
 
-def rules(readable: Iterable[Path], writable: Iterable[Path], terminals: Iterable[str] = ()) -> list[tuple[str, int]]:
+def rules(readable: Iterable[Path], writable: Iterable[Path]) -> list[tuple[str, int]]:
     """Landlock rules: system folders and this Python to read, devices, the given folders. What stands nowhere is denied."""
     python = {sys.base_prefix, sys.base_exec_prefix, _real_python()} - {"", "/"}
     return [
         *((path, READ) for path in (*SYSTEM, *sorted(python))),
-        *((path, READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV) for path in (*DEVICES, *terminals)),
+        *((path, DEVICE) for path in DEVICES),
         ("/dev/shm", _ALL_RIGHTS & ~(EXECUTE | IOCTL_DEV)),  # noqa: S108 - POSIX semaphores live there
         *((str(path), READ) for path in readable),
         *((str(path), _ALL_RIGHTS & ~IOCTL_DEV) for path in writable),
