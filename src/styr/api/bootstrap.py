@@ -1,5 +1,5 @@
-"""What every server has from its first start on: namespaces, default roles and who holds them. Called by the server at each
-start.
+"""What every server has from its first start on: namespaces, default roles and who holds them, priority classes. Called
+by the server at each start.
 
 Roles are Kubernetes' own (`roles.json`, made by `tests/api/generate_roles.py`), and Styr's for its own kinds and paths. As in
 Kubernetes, a right or a subject that somebody took away from a default role or binding is back at the next start, what
@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from styr.api.admission.priority import system_classes
 from styr.api.authz import escalation
 from styr.api.authz.rules import read_rules
 from styr.api.call import Call, Core
@@ -26,6 +27,7 @@ from styr.kinds.resources import (
     CLUSTER_ROLE_BINDING,
     FLOW_SCHEMA,
     NAMESPACE,
+    PRIORITY_CLASS,
     PRIORITY_LEVEL,
     ROLE,
     ROLE_BINDING,
@@ -41,7 +43,16 @@ _LABELS = {"kubernetes.io/bootstrapping": "rbac-defaults"}
 _AGENT = {"user-agent": "styr"}
 _KINDS: dict[str, Resource] = {
     resource.kind: resource
-    for resource in (NAMESPACE, ROLE, CLUSTER_ROLE, ROLE_BINDING, CLUSTER_ROLE_BINDING, PRIORITY_LEVEL, FLOW_SCHEMA)
+    for resource in (
+        NAMESPACE,
+        PRIORITY_CLASS,
+        ROLE,
+        CLUSTER_ROLE,
+        ROLE_BINDING,
+        CLUSTER_ROLE_BINDING,
+        PRIORITY_LEVEL,
+        FLOW_SCHEMA,
+    )
 }
 
 _READ = ["get", "list", "watch"]
@@ -139,7 +150,7 @@ def install(core: Core, txn: Txn) -> None:
     """In the write path, at a start."""
     for name in NAMESPACES:
         _ensure(core, txn, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    for obj in (*objects(), *defaults.objects()):
+    for obj in (*objects(), *defaults.objects(), *system_classes()):
         _ensure(core, txn, obj)
 
 
@@ -154,5 +165,8 @@ def _ensure(core: Core, txn: Txn, obj: Object) -> None:
     if record is None:
         create.prepare(call, obj)
         create.insert(call, txn, obj)
-    elif resource is not NAMESPACE and (made := _MENDED.get(resource, mended)(record.decode(), obj)) is not None:
+    elif (
+        resource not in (NAMESPACE, PRIORITY_CLASS)
+        and (made := _MENDED.get(resource, mended)(record.decode(), obj)) is not None
+    ):
         change.revise(call, txn, call.key, record, made)

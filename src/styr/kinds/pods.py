@@ -16,8 +16,17 @@ from styr.kinds import conditions, meta
 PORTS_ANNOTATION = "styr.dev/ports"
 """JSON object: declared containerPort (as a string) -> the port the process really listens on."""
 
+TOKEN_VOLUME = "kube-api-access-"  # noqa: S105 - a name
+"""How the volume begins that admission adds to a pod for its ServiceAccount's token."""
+TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+
 HOST_IMAGE = "styr.dev/host"
 """The image that is the machine's own files."""
+
+
+def is_token_volume(volume: Mapping[str, Any]) -> bool:
+    """Is it the one that admission adds to a pod for its ServiceAccount's token?"""
+    return str(volume.get("name") or "").startswith(TOKEN_VOLUME) and bool(volume.get("projected"))
 
 
 def is_ready(pod: Mapping[str, Any]) -> bool:

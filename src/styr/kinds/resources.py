@@ -93,6 +93,10 @@ CRD = Resource(
     namespaced=False,
 )
 
+PRIORITY_CLASS = Resource("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", False, status=False)
+RUNTIME_CLASS = Resource("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", False, status=False)
+STORAGE_CLASS = Resource("storage.k8s.io", "v1", "StorageClass", "storageclasses", False, status=False)
+INGRESS_CLASS = Resource("networking.k8s.io", "v1", "IngressClass", "ingressclasses", False, status=False)
 RESOURCE_QUOTA = Resource("", "v1", "ResourceQuota", "resourcequotas")
 LIMIT_RANGE = Resource("", "v1", "LimitRange", "limitranges", status=False)
 POD_DISRUPTION_BUDGET = Resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")

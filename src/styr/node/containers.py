@@ -147,6 +147,8 @@ class Containers:
         readable: list[Path] = []
         writable: list[Path] = []
         for mount in spec.get("volumeMounts") or ():
+            if mount["name"] not in volumes:
+                continue  # the token's, which has no place here
             path = _host_path(volumes[mount["name"]])
             (readable if mount.get("readOnly") else writable).append(path)
         return readable, writable

@@ -1,6 +1,7 @@
 """Which fields of a Pod this runtime cannot honour. Pure; called by `pod.py` before anything starts.
 
-A field is honoured, or refused by name with the way out; never ignored.
+A field is honoured, or refused by name with the way out; never ignored. One thing is left out that nobody wrote: the volume
+with the ServiceAccount's token that admission adds to every pod. Who asks for it by name is refused.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from styr.kinds.pods import HOST_IMAGE
+from styr.kinds.pods import HOST_IMAGE, is_token_volume
 
 Spec = Mapping[str, Any]
 
@@ -63,6 +64,9 @@ def _pod_fields(spec: Spec) -> Iterator[Refusal]:
     for name, why in _POD_UNKNOWN.items():
         if spec.get(name):
             yield Refusal(f"spec.{name}", why)
+    if spec.get("automountServiceAccountToken"):
+        why = "nothing can be mounted; leave it out, and hand the program a token by its environment"
+        yield Refusal("spec.automountServiceAccountToken", why)
     if spec.get("dnsPolicy") == "None":
         yield Refusal("spec.dnsPolicy", "processes use the machine's resolver")
     if (spec.get("os") or {}).get("name", "linux") != "linux":
@@ -104,6 +108,8 @@ def _kernel(context: Spec, path: str, me: Identity) -> Iterator[Refusal]:
 
 def _volumes(spec: Spec) -> Iterator[Refusal]:
     for index, volume in enumerate(spec.get("volumes") or ()):
+        if is_token_volume(volume):
+            continue
         kinds = sorted(set(volume) - {"name"})
         if kinds != ["hostPath"]:
             kind = kinds[0] if kinds else "emptyDir"
@@ -164,6 +170,8 @@ def _mounts(container: Spec, path: str, volumes: Mapping[str, Spec]) -> Iterator
         volume = volumes.get(str(mount.get("name")))
         if volume is None:
             yield Refusal(f"{field}.name", f"no volume {mount.get('name')!r} in spec.volumes")
+            continue
+        if is_token_volume(volume):
             continue
         source = str((volume.get("hostPath") or {}).get("path") or "")
         if source and posixpath.normpath(str(mount.get("mountPath"))) != posixpath.normpath(source):

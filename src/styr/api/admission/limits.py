@@ -35,7 +35,7 @@ class LimitRanger(Base):
             return
         for limits in self._limits(attributes, txn):
             if fill_in(pod, limits):
-                attributes.changed()
+                attributes.touched = True
 
     def validate(self, attributes: Attributes, txn: Txn, /) -> None:
         obj = attributes.object

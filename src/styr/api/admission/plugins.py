@@ -5,8 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
+from styr.api.admission.accounts import ServiceAccounts
 from styr.api.admission.chain import Chain, Plugin
+from styr.api.admission.defaults import (
+    DefaultIngressClass,
+    DefaultStorageClass,
+    DefaultTolerationSeconds,
+    PersistentVolumeClaimResize,
+    RuntimeClasses,
+)
 from styr.api.admission.limits import LimitRanger
+from styr.api.admission.priority import Priorities
 from styr.api.admission.quota.plugin import Quotas
 from styr.api.admission.webhooks.asking import Asking
 from styr.api.admission.webhooks.hooks import Hooks
@@ -36,6 +45,13 @@ class Admission:
         self.chain = Chain(
             [
                 LimitRanger(store),
+                ServiceAccounts(source),
+                Priorities(),
+                DefaultTolerationSeconds(),
+                DefaultStorageClass(),
+                PersistentVolumeClaimResize(),
+                RuntimeClasses(),
+                DefaultIngressClass(),
                 MutatingWebhooks(self._mutating, asking),
                 ValidatingWebhooks(self._validating, asking),
                 *more,
