@@ -179,11 +179,6 @@ def test_not_structural_names_the_path(schema: dict[str, Any], path: str) -> Non
     assert caught.value.path == path
 
 
-def test_rules_that_are_not_evaluated_are_named() -> None:
-    schema = spec(a={"type": "string", "x-kubernetes-validations": [{"rule": "self != ''"}]})
-    assert compile_schema(schema).unenforced == ("properties[spec].properties[a]",)
-
-
 def test_a_schema_nested_too_deep_is_refused() -> None:
     schema: dict[str, Any] = {"type": "object"}
     for _ in range(500):
@@ -254,17 +249,3 @@ def test_any_schema_is_refused_in_words_or_works(found: Any, value: Any) -> None
         compiled.unknown_fields(obj)
         compiled.default(compiled.prune(obj))
         compiled.validate(obj)
-
-
-def test_the_rule_that_makes_a_field_immutable_needs_no_cel() -> None:
-    frozen = {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "stays"}]}
-    other = {"type": "string", "x-kubernetes-validations": [{"rule": "self != 'x'"}]}
-    listed = {"type": "array", "items": frozen}
-    schema = compile_schema(
-        {
-            "type": "object",
-            "properties": {"spec": {"type": "object", "properties": {"a": frozen, "b": other, "c": listed}}},
-        }
-    )
-    assert schema.frozen == {"spec.a": "stays"}
-    assert schema.unenforced == ("properties[spec].properties[b]", "properties[spec].properties[c].items")

@@ -13,7 +13,7 @@ from styr.api.apply.types import Type
 from styr.api.builtin import tables
 from styr.api.builtin.tables import VERBS, Kind, Subresource
 from styr.api.discovery import SCALE, STATUS, VIRTUAL, Documented, Served
-from styr.api.schema import Schema, compile_schema
+from styr.api.schema import Schema
 from styr.api.store.commit import Store
 from styr.api.store.records import Change, Record
 from styr.api.strategies.base import BuiltinStrategy, Strategy, TypedStrategy
@@ -275,7 +275,7 @@ def _version(crd: Object, version: dict[str, Any], storage: str, since: int) -> 
     )
     schema = version["schema"]["openAPIV3Schema"]
     selectable = tuple(entry["jsonPath"].removeprefix(".") for entry in version.get("selectableFields", ()))
-    strategy = CustomStrategy(compile_schema(schema), selectable)
+    strategy = CustomStrategy(schema, selectable)
     scale = subresources.get("scale") or {}
     served = {"status": STATUS} if resource.status else {}
     conversion = spec.get("conversion") or {}

@@ -1,18 +1,16 @@
 """Structural schemas of CustomResourceDefinitions, compiled to closures: prune, default, validate, name unknown fields.
 
 Called by the registry (once per served version of a CRD) and by the write verbs (per object). Calls `validations`.
-Never reads the store, never evaluates CEL: `x-kubernetes-validations` are kept and listed in `Schema.unenforced`, for the
-server to say so on the CRD; the rule `self == oldSelf` alone needs no CEL and is kept in `Schema.frozen`. Format: "Extend
-the Kubernetes API with CustomResourceDefinitions", section "Specifying a structural schema".
+Never reads the store; `x-kubernetes-validations` are for `rules`. Format: "Extend the Kubernetes API with
+CustomResourceDefinitions", section "Specifying a structural schema".
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from styr.api.validations import (
@@ -42,7 +40,6 @@ _FORBIDDEN = ("$ref", "definitions", "dependencies", "deprecated", "discriminato
 _LOGICAL = ("allOf", "anyOf", "oneOf")
 _OUTSIDE_ONLY = ("default", "additionalProperties", "nullable", "description", "title")
 _IMPLICIT = ("apiVersion", "kind", "metadata")
-_PROPERTY = re.compile(r"properties\[([^\]]*)\]")
 
 
 Change = Callable[[Any], None]
@@ -60,12 +57,9 @@ class _Node(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """One compiled version. `unenforced` are the schema paths that carry CEL rules, which are not evaluated; `frozen` the
-    fields (dotted) with the rule `self == oldSelf`, and what to say when one changes: the caller compares old and new."""
+    """One compiled version."""
 
     _node: _Node
-    unenforced: tuple[str, ...] = ()
-    frozen: Mapping[str, str] = field(default_factory=dict)
 
     def prune(self, obj: dict[str, Any]) -> dict[str, Any]:
         """Removes, in place, the fields that the schema does not name; returns the same object."""
@@ -79,12 +73,14 @@ class Schema:
             self._node.default(obj)
         return obj
 
-    def validate(self, obj: dict[str, Any]) -> list[Cause]:
-        """Every fault found, at most `MAX_CAUSES`; empty when the object is valid."""
+    def validate(self, obj: dict[str, Any], keep: Callable[[Cause], bool] | None = None) -> list[Cause]:
+        """Every fault found, at most `MAX_CAUSES`; empty when the object is valid. Only those that `keep` holds for count."""
         causes: list[Cause] = []
 
         def report(reason: str, field: str, message: str) -> None:
-            causes.append({"reason": reason, "field": field, "message": message})
+            cause: Cause = {"reason": reason, "field": field, "message": message}
+            if keep is None or keep(cause):
+                causes.append(cause)
             if len(causes) >= MAX_CAUSES:
                 raise _Enough
 
@@ -113,7 +109,21 @@ def compile_schema(schema: Mapping[str, Any]) -> Schema:
     if schema.get("type") != "object":
         raise SchemaError("type", 'must be "object" at the root')
     compiler.check_metadata(schema)
-    return Schema(compiler.node(schema, "", 0, embedded=True), tuple(compiler.unenforced), compiler.frozen)
+    return Schema(compiler.node(schema, "", 0, embedded=True))
+
+
+def has_rules(schema: Any) -> bool:
+    """Are there `x-kubernetes-validations` anywhere in it?"""
+    todo = [schema]
+    while todo:
+        found = todo.pop()
+        if not isinstance(found, Mapping):
+            continue
+        if found.get("x-kubernetes-validations"):
+            return True
+        todo += [found.get("items"), found.get("additionalProperties"), *(found.get("properties") or {}).values()]
+        todo += found.get("allOf") or ()
+    return False
 
 
 class _Compiler:
@@ -121,8 +131,6 @@ class _Compiler:
 
     def __init__(self) -> None:
         self.nodes = 0
-        self.unenforced: list[str] = []
-        self.frozen: dict[str, str] = {}
 
     def check_metadata(self, schema: Mapping[str, Any]) -> None:
         found = _mapping(schema, "properties", "").get("metadata")
@@ -134,7 +142,6 @@ class _Compiler:
         self._count(schema, path, depth)
         _check_structure(schema, path)
         embedded = embedded or schema.get("x-kubernetes-embedded-resource") is True
-        self._rules(schema, path)
         children = self._properties(schema, path, depth, skip=_IMPLICIT if embedded else ())
         extra = schema.get("additionalProperties")
         values = self.node(extra, join(path, "additionalProperties"), depth + 1) if isinstance(extra, Mapping) else None
@@ -151,18 +158,6 @@ class _Compiler:
         if "default" in schema:
             _check_default(schema["default"], node, join(path, "default"))
         return node
-
-    def _rules(self, schema: Mapping[str, Any], path: str) -> None:
-        """The one CEL rule that needs no CEL, `self == oldSelf`, is kept apart: it makes a field immutable."""
-        rules = schema.get("x-kubernetes-validations") or ()
-        steps = _PROPERTY.findall(path)
-        plain = path == ".".join(f"properties[{step}]" for step in steps) and "." not in "".join(steps)
-        for rule in rules if isinstance(rules, list) else ():
-            if plain and steps and isinstance(rule, Mapping) and str(rule.get("rule", "")).strip() == "self == oldSelf":
-                self.frozen[".".join(steps)] = str(rule.get("message") or "field is immutable")
-            else:
-                self.unenforced.append(path or "<root>")
-                break
 
     def _properties(self, schema: Mapping[str, Any], path: str, depth: int, skip: tuple[str, ...]) -> dict[str, _Node]:
         return {

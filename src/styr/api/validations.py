@@ -274,14 +274,17 @@ def _lengths(schema: Mapping[str, Any], path: str) -> Validate | None:
     def check(value: Any, path: str, report: Report) -> None:
         low, high, unit = limits.get(type(value), (None, None, ""))
         if low is not None and len(value) < low:
+            verb = "be" if isinstance(value, str) else "have"
             report(
                 "FieldValueInvalid",
                 path,
-                f"Invalid value: {_show(value)}: {path} in body should be at least {low} {unit}",
+                f"Invalid value: {_show(value)}: {path} in body should {verb} at least {low} {unit}",
             )
         elif high is not None and len(value) > high:
-            long = "FieldValueTooLong" if isinstance(value, str) else "FieldValueTooMany"
-            report(long, path, f"Too long: may not be more than {high} {unit}")
+            if isinstance(value, str):
+                report("FieldValueTooLong", path, f"Too long: may not be more than {high} bytes")
+            else:
+                report("FieldValueTooMany", path, f"Too many: {len(value)}: must have at most {high} items")
 
     return check
 

@@ -16,7 +16,7 @@ from styr.cel.functions import Overload, choose
 from styr.cel.library import optionals
 from styr.cel.loops import Code, Piece, guarded
 from styr.cel.types import Type
-from styr.cel.values import Fields, Optional, TypeValue, contains, kind_of, map_key
+from styr.cel.values import Fields, Optional, TypeValue, contains, map_key
 
 Frame = list[Any]
 Make = Callable[[str, dict[str, Any]], Any]
@@ -129,7 +129,7 @@ class Compiler:
             return None
         try:
             value = codes[0]([])
-            return loops.constant(choose(node.function, node.overloads)([value]).run(value)), 0
+            return loops.constant(choose(node.overloads)([value]).run(value)), 0
         except EvaluationError as error:
             raise CompileError(self.text, [Issue(node.position, str(error))]) from None
 
@@ -317,7 +317,7 @@ def _is_short(node: Node) -> bool:
 
 def held(value: Any) -> Optional:
     if type(value) is not Optional:
-        raise EvaluationError(f"expected optional_type, got {kind_of(value)}")
+        raise no_overload()
     return value
 
 
@@ -334,7 +334,7 @@ def select(value: Any, field: str) -> Any:
             return value.field(field)
         except KeyError:
             raise EvaluationError(f"no such key: {field}") from None
-    raise EvaluationError(f"no such overload: {kind_of(value)} has no field {field}")
+    raise no_overload()
 
 
 def has(value: Any, field: str) -> bool:
@@ -345,7 +345,7 @@ def has(value: Any, field: str) -> bool:
         return value.present and has(value.value, field)
     if isinstance(value, Fields):
         return value.has(field)
-    raise EvaluationError(f"no such overload: {kind_of(value)} has no field {field}")
+    raise no_overload()
 
 
 def _exact(overload: Overload, nodes: list[Node]) -> bool:
@@ -385,7 +385,7 @@ def _priced(run: Callable[..., Any], codes: list[Code], price: costs.Cost) -> Co
 
 
 def _dispatched(node: Call, codes: list[Code]) -> Code:
-    find = choose(node.function, node.overloads)
+    find = choose(node.overloads)
 
     def call(f: Frame) -> Any:
         args = [code(f) for code in codes]
@@ -395,7 +395,7 @@ def _dispatched(node: Call, codes: list[Code]) -> Code:
 
 
 def _dispatched_priced(node: Call, codes: list[Code]) -> Code:
-    find = choose(node.function, node.overloads)
+    find = choose(node.overloads)
     alone = len(node.overloads) == 1
     prices = {overload.id: costs.of(node.function, overload, alone=alone) for overload in node.overloads}
 

@@ -28,23 +28,29 @@ TOTAL = 10_000_000
 
 
 class Program:
-    """A compiled expression. `type` is its static type; `tree` the checked tree, for `estimate`."""
+    """A compiled expression. `type` is its static type; `names` the variables that it uses; `tree` the checked tree, for
+    `estimate`."""
 
-    __slots__ = ("_cost", "_rest", "_run", "text", "tree", "type")
+    __slots__ = ("_cost", "_rest", "_run", "names", "text", "tree", "type")
 
-    def __init__(self, text: str, tree: Node, type: Type, run: Code, cost: int, rest: int) -> None:
-        self.text, self.tree, self.type = text, tree, type
+    def __init__(
+        self, text: str, tree: Node, type: Type, names: frozenset[str], run: Code, cost: int, rest: int
+    ) -> None:
+        self.text, self.tree, self.type, self.names = text, tree, type, names
         self._run, self._cost, self._rest = run, cost, [None] * rest
 
     def run(self, budget: int, *values: Any) -> tuple[Any, int]:
-        """The value, and what it cost. `values` in the order of the environment's variables. Raises EvaluationError and
-        CostExceeded."""
+        """The value, and what it cost. `values` in the order of the environment's variables. Raises EvaluationError, which
+        knows what it cost too, and CostExceeded."""
         frame = [budget - self._cost, *values, *self._rest]
         try:
             found = self._run(frame)
+        except EvaluationError as error:
+            error.cost = budget - frame[0]
+            raise
         except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError, RecursionError) as error:
             # A value that is not of its declared type, such as a null: no overload takes it.
-            raise EvaluationError(f"no such overload: {error}") from error
+            raise EvaluationError("no such overload") from error
         if frame[0] < 0:
             raise CostExceeded
         return found, budget - frame[0]
@@ -84,7 +90,8 @@ class Environment:
         found = checker.check(tree)
         compiler = Compiler(text, list(self.variables), checker.resolved, self._make)
         run, cost = compiler.piece(tree)
-        return Program(text, tree, found, run, cost, compiler.size - 1 - len(self.variables))
+        names = frozenset(name for name in checker.resolved.values() if isinstance(name, str))
+        return Program(text, tree, found, names, run, cost, compiler.size - 1 - len(self.variables))
 
 
 @cache

@@ -33,7 +33,9 @@ class CompileError(CelError):
 
 
 class EvaluationError(CelError):
-    """The expression has no value for these inputs."""
+    """The expression has no value for these inputs. `cost` is what it took to find out."""
+
+    cost: int = 1
 
 
 class CostExceeded(CelError):

@@ -62,7 +62,7 @@ def _takes(overload: Overload, kinds: list[str]) -> bool:
     return all(map(_accepts, overload.params[:count], kinds))
 
 
-def choose(name: str, overloads: Iterable[Overload]) -> Callable[[list[Any]], Overload]:
+def choose(overloads: Iterable[Overload]) -> Callable[[list[Any]], Overload]:
     """A function from arguments to the overload that takes them. What it finds is remembered by their classes. Raises
     EvaluationError when none does."""
     candidates = tuple(overloads)
@@ -77,7 +77,7 @@ def choose(name: str, overloads: Iterable[Overload]) -> Callable[[list[Any]], Ov
             fitting = (o for o in candidates if _takes(o, kinds))
             found = known[key] = next(fitting, None)
         if found is None:
-            raise EvaluationError(f"no such overload: {name}({', '.join(kind_of(arg) for arg in args)})")
+            raise EvaluationError("no such overload")
         return found
 
     return find

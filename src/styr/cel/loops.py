@@ -12,7 +12,7 @@ from typing import Any
 from styr.cel import costs
 from styr.cel.errors import CostExceeded, EvaluationError, no_overload
 from styr.cel.library.lists import sort_by
-from styr.cel.values import NONE, Optional, keys_of, kind_of, map_key
+from styr.cel.values import NONE, Optional, keys_of, map_key
 
 Frame = list[Any]
 Code = Callable[[Frame], Any]
@@ -140,7 +140,7 @@ def _rounds(over: Code, first: int, second: int) -> Rounds:
 def _keys(items: Any) -> list[Any]:
     if isinstance(items, dict):
         return keys_of(items)
-    raise EvaluationError(f"no such overload: {kind_of(items)} cannot be a range")
+    raise no_overload()
 
 
 def _truth(value: Any) -> bool:

@@ -64,8 +64,9 @@ class Strategy:
 
     def prepare_update(self, new: Object, old: Object) -> None: ...
 
-    def shape_faults(self, obj: Object) -> list[Cause]:
-        """Fills in the defaults of the shape, then checks it. The hooks below may rely on the types that it names."""
+    def shape_faults(self, obj: Object, old: Object | None = None) -> list[Cause]:
+        """Fills in the defaults of the shape, then checks it. The hooks below may rely on the types that it names. `old` is
+        what an update, of whatever part, replaces."""
         if not self.schema:
             return []
         self.schema.default(obj)
@@ -77,6 +78,10 @@ class Strategy:
         return []
 
     def validate_update(self, new: Object, old: Object) -> list[Cause]:
+        return []
+
+    def rule_faults(self, new: Object, old: Object | None, warnings: list[str]) -> list[Cause]:
+        """By rules that a user wrote; `old` as in `shape_faults`. Adds to `warnings` what is not refused."""
         return []
 
     def admit(self, new: Object, old: Object | None, txn: Txn) -> None:

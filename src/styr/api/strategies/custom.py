@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from styr.api.builtin import tables
-from styr.api.schema import Schema, compile_schema
+from styr.api.rules.ratchet import unchanged
+from styr.api.schema import Schema, compile_schema, has_rules
 from styr.api.store.commit import Txn
 from styr.api.store.records import ObjectKey
 from styr.api.strategies.base import BuiltinStrategy, Strategy, forbidden, immutable, invalid, required
@@ -17,7 +19,6 @@ from styr.api.strategies.shapes import (
     TEXT,
     default,
     fields,
-    get,
     many,
     one_of,
     root,
@@ -29,13 +30,25 @@ from styr.kinds import conditions, meta
 from styr.kinds.errors import Cause
 from styr.kinds.resources import CRD, Object
 
+if TYPE_CHECKING:
+    from styr.api.rules.tree import Rules
+
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _KIND = re.compile(r"[A-Za-z]([A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 _GROUP = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)+")
 
 
-RULES_NOT_EVALUATED = "styr.dev/RulesNotEvaluated"
-"""Condition of a CustomResourceDefinition."""
+_OUTDATED = "styr.dev/RulesNotEvaluated"
+"""A condition that definitions had before their rules were evaluated."""
+_BLOCKING = frozenset(
+    {"FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"}
+)
+_NOT_CHECKED: Cause = {
+    "reason": "FieldValueInvalid",
+    "field": "<nil>",
+    "message": "Invalid value: null: some validation rules were not checked because the object was invalid; correct the "
+    "existing errors to complete validation",
+}
 
 
 class CustomStrategy(Strategy):
@@ -44,20 +57,49 @@ class CustomStrategy(Strategy):
     counts_generation = True
     allows_blind_update = False
 
-    def __init__(self, schema: Schema, selectable: tuple[str, ...] = ()) -> None:
-        self.compiled = schema
+    def __init__(self, schema: Mapping[str, Any], selectable: tuple[str, ...] = ()) -> None:
+        """Raises SchemaError."""
+        self.compiled = compile_schema(schema)
         self.selectable = selectable
+        self._source = schema
 
     @property
     def schema(self) -> Schema | None:
         return self.compiled
 
-    def validate_update(self, new: Object, old: Object) -> list[Cause]:
-        return [
-            invalid(path, f"Invalid value: {message}")
-            for path, message in self.compiled.frozen.items()
-            if (before := get(old, path)) is not None and before != get(new, path)
-        ]
+    @cached_property
+    def rules(self) -> Rules | None:
+        """Compiled at the first write, and CEL is loaded then."""
+        if not has_rules(self._source):
+            return None
+        from styr.api.rules.tree import compile_rules
+
+        return compile_rules(self._source)
+
+    def shape_faults(self, obj: Object, old: Object | None = None) -> list[Cause]:
+        self.compiled.default(obj)
+        causes = self.compiled.validate(obj, None if old is None else self._changed(obj, old))
+        if causes and self.rules is not None:
+            blocked = any(cause["reason"] in _BLOCKING for cause in causes)
+            causes += [_NOT_CHECKED] if blocked else self.rule_faults(obj, old, [])
+        return causes
+
+    def _changed(self, new: Object, old: Object) -> Callable[[Cause], bool]:
+        """Is a fault in something that the update changes? What was wrong before may stay so."""
+
+        def holds(cause: Cause) -> bool:
+            if cause["reason"] == "FieldValueDuplicate":
+                return not any(fault["reason"] == "FieldValueDuplicate" for fault in self.compiled.validate(old))
+            return not unchanged(cause["field"], new, old, self._source)
+
+        return holds
+
+    def rule_faults(self, new: Object, old: Object | None, warnings: list[str]) -> list[Cause]:
+        if self.rules is None:
+            return []
+        causes, forgiven = self.rules.check(new, old)
+        warnings += forgiven
+        return causes
 
 
 class CrdStrategy(BuiltinStrategy):
@@ -139,6 +181,19 @@ class CrdStrategy(BuiltinStrategy):
         ]
         return faults
 
+    def rule_faults(self, new: Object, old: Object | None, warnings: list[str]) -> list[Cause]:
+        """The rules in schemas that are new must compile, and not cost too much."""
+        known = [version["schema"] for version in old["spec"]["versions"]] if old else []
+        faults: list[Cause] = []
+        for index, version in enumerate(new["spec"]["versions"]):
+            if version["schema"] in known or not has_rules(version["schema"]["openAPIV3Schema"]):
+                continue
+            from styr.api.rules import definition
+
+            where = f"spec.versions[{index}].schema.openAPIV3Schema"
+            faults += definition.faults(version["schema"]["openAPIV3Schema"], where)
+        return faults
+
     def admit(self, new: Object, old: Object | None, txn: Txn) -> None:
         """Accepts the names, unless another definition of the group has them; then it is established at once."""
         spec, status = new["spec"], new.setdefault("status", {})
@@ -162,7 +217,7 @@ class CrdStrategy(BuiltinStrategy):
             reason="InitialNamesAccepted" if established else "NotAccepted",
             message="the initial names have been accepted" if established else "not all names are accepted",
         )
-        _tell_unenforced(spec, status, now)
+        status["conditions"] = [c for c in status["conditions"] if c.get("type") != _OUTDATED]
         if not taken:
             status["acceptedNames"] = dict(spec["names"])
         status.setdefault("acceptedNames", {"plural": "", "kind": ""})
@@ -178,27 +233,6 @@ class CrdStrategy(BuiltinStrategy):
         resource = f"{obj['spec']['names']['plural']}.{obj['spec']['group']}"
         for key, _ in list(txn.list(resource)):
             txn.delete(key)
-
-
-def _tell_unenforced(spec: Object, status: Object, now: str) -> None:
-    """CEL rules are kept but not evaluated: the definition itself says so, and where they stand."""
-    paths = [
-        f"spec.versions[{index}].{path}"
-        for index, version in enumerate(spec["versions"])
-        for path in compile_schema(version["schema"]["openAPIV3Schema"]).unenforced
-    ]
-    if paths:
-        more = f" and {len(paths) - 8} more" if len(paths) > 8 else ""
-        status["conditions"] = conditions.put(
-            status["conditions"],
-            RULES_NOT_EVALUATED,
-            True,
-            now=now,
-            reason="Unsupported",
-            message=f"x-kubernetes-validations are stored but not evaluated: {', '.join(paths[:8])}{more}",
-        )
-    else:
-        status["conditions"] = [c for c in status["conditions"] if c.get("type") != RULES_NOT_EVALUATED]
 
 
 def _conflict(crd: Object, txn: Txn) -> str:

@@ -82,23 +82,26 @@ def check_fields(call: Call, obj: Object, *, sparse: bool = False) -> None:
     call.warnings += found
 
 
-def complete(call: Call, obj: Object) -> None:
-    """Prunes and defaults in place. Raises Invalid with every cause for an object of the wrong shape."""
+def complete(call: Call, obj: Object, before: Object | None = None) -> None:
+    """Prunes and defaults in place. Raises Invalid with every cause for an object of the wrong shape. `before` is what an
+    update replaces."""
     strategy = call.served.strategy
     strategy.prune(obj)
-    causes: list[Cause] = strategy.shape_faults(obj)
+    causes: list[Cause] = strategy.shape_faults(obj, before)
     causes += metadata.faults(obj, path_name=strategy.name_is_path_segment)
     if causes:
         raise call.invalid(causes)
     strategy.default(obj)
 
 
-def check(call: Call, obj: Object, old: Object | None) -> None:
+def check(call: Call, obj: Object, before: Object | None) -> None:
     """The rules of the kind, for a complete object. Raises Invalid with every cause."""
     strategy = call.served.strategy
     causes = strategy.validate(obj)
-    if not causes and old is not None:
-        causes = strategy.validate_update(obj, old)
+    if not causes and before is not None and call.subresource == "":
+        causes = strategy.validate_update(obj, before)
+    if not causes:
+        causes = strategy.rule_faults(obj, before, call.warnings)
     if causes:
         raise call.invalid(causes)
 
@@ -128,14 +131,14 @@ def revise(
     stage = None if admitted else call.core.chain.stage("UPDATE", call.served, call.subresource)
     if stage is not None:
         attributes = call.attributes(
-            "UPDATE", new, before, dry_run=dry_run, managed=known, complete=lambda obj: complete(call, obj)
+            "UPDATE", new, before, dry_run=dry_run, managed=known, complete=lambda obj: complete(call, obj, before)
         )
         stage.mutate(attributes, txn)
         if attributes.touched:
             _carry_over(call, before, new)
             _check_finalizers(call, before, new)
             _make_ready(call, before, new)
-    check(call, new, before if call.subresource == "" else None)
+    check(call, new, before)
     if call.subresource in parts.PARTS and (causes := list(parts.faults(call.subresource, new, before))):
         raise call.invalid(causes)
     call.check_rights(new, before)
@@ -161,7 +164,7 @@ def _is_stored_as_today(call: Call, old: Record) -> bool:
 def _make_ready(call: Call, before: Object, new: Object) -> None:
     if call.subresource == "":
         call.served.strategy.prepare_update(new, before)
-    complete(call, new)
+    complete(call, new, before)
 
 
 def settle(call: Call, txn: Txn, key: ObjectKey, obj: Object, *, dry_run: bool = False) -> Record:

@@ -39,7 +39,7 @@ _COMPARED: tuple[tuple[str, Type], ...] = (
     ("string", STRING),
     ("bytes", BYTES),
 )
-_add = choose("_+_", STANDARD["_+_"])
+_add = choose(STANDARD["_+_"])
 
 
 def _is_sorted(items: list[Any]) -> bool:
