@@ -15,6 +15,7 @@ from styr.api.admission.defaults import (
     RuntimeClasses,
 )
 from styr.api.admission.limits import LimitRanger
+from styr.api.admission.podsecurity.plugin import PodSecurity
 from styr.api.admission.priority import Priorities
 from styr.api.admission.quota.plugin import Quotas
 from styr.api.admission.webhooks.asking import Asking
@@ -46,6 +47,7 @@ class Admission:
             [
                 LimitRanger(store),
                 ServiceAccounts(source),
+                PodSecurity(),
                 Priorities(),
                 DefaultTolerationSeconds(),
                 DefaultStorageClass(),
