@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from styr.api import pki
+from styr.api.routes import is_proxied
 from styr.api.server import ApiServer
 from styr.api.store.commit import Store
 from styr.client.client import Client
@@ -103,7 +104,7 @@ async def streaming(folder: Path) -> AsyncIterator[Streaming]:
     await manager.synced()
     made = pki.ensure(folder / "pki", clock)
     authenticate = Authenticator({"root-token": ADMIN, "ann-token": ANN})
-    server = await serve(api, tls=made.context(), authenticate=authenticate)
+    server = await serve(api, tls=made.context(), authenticate=authenticate, passes=is_proxied)
     pki.kubeconfig(folder / "kubeconfig", server=f"https://127.0.0.1:{server.port}", ca=made.ca, token="root-token")
     made_streaming = Streaming(server, api, client, node[0], folder)
     try:

@@ -51,6 +51,7 @@ IMPLEMENTED = frozenset(
         "finalize",
         "log",
         "portforward",
+        "proxy",
         "resize",
         "scale",
         "status",

@@ -33,7 +33,7 @@ from styr.api.routes import Route, parse, verb_of
 from styr.api.store.commit import Store
 from styr.api.store.records import Change
 from styr.api.table import Form, negotiate
-from styr.api.verbs import connect, create, delete, eviction, get, list, logs, patch, subresources, update, watch
+from styr.api.verbs import connect, create, delete, eviction, get, list, logs, patch, proxy, subresources, update, watch
 from styr.api.verbs.token import create_token
 from styr.kinds.errors import (
     ApiError,
@@ -87,6 +87,7 @@ _VERBS = {
     ("get", "log"): logs.logs,
     ("get", "exec"): connect.execute,
     ("create", "exec"): connect.execute,
+    **{(verb, "proxy"): proxy.proxy for verb in ("get", "create", "update", "patch", "delete")},
     ("get", "attach"): connect.attach,
     ("create", "attach"): connect.attach,
     ("get", "portforward"): connect.forward,

@@ -51,13 +51,21 @@ def actual_port(pod: Mapping[str, Any], container_port: int) -> int:
         return container_port
 
 
-def resolve_port(pod: Mapping[str, Any], target: int | str) -> int | None:
-    """A Service's targetPort or a probe's port: a number, or the name of a declared port. None when no container
-    declares that name."""
+def declared_port(pod: Mapping[str, Any], target: int | str) -> int | None:
+    """The number behind a targetPort, as the pod's author knows it. None when no container declares that name."""
     if isinstance(target, int):
-        return actual_port(pod, target)
+        return target
     for container in (pod.get("spec") or {}).get("containers") or ():
         for port in container.get("ports") or ():
             if port.get("name") == target:
-                return actual_port(pod, int(port["containerPort"]))
+                return int(port["containerPort"])
     return int(target) if target.isdecimal() else None
+
+
+def resolve_port(pod: Mapping[str, Any], target: int | str) -> int | None:
+    """A Service's targetPort or a probe's port: a number, or the name of a declared port. None when no container
+    declares that name."""
+    number = declared_port(pod, target)
+    if number is None or str(number) == target:
+        return number
+    return actual_port(pod, number)

@@ -105,6 +105,13 @@ class PodStreams(Protocol):
 
     async def forward(self, namespace: str, name: str, uid: str, /) -> Forward: ...
 
+    async def address(self, namespace: str, name: str, uid: str, port: int, /) -> tuple[str, int]:
+        """Where a port of the pod is reached. Raises ConnectionRefusedError for one that is not the pod's own."""
+
+    async def about(self, node: str, path: str, /) -> tuple[str, bytes] | None:
+        """What a node tells of itself, as the kubelet does at that path: content type and body. None for a path that it does
+        not know, or another node."""
+
 
 @dataclass(frozen=True, slots=True)
 class Image:

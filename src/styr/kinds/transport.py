@@ -38,6 +38,8 @@ class Request:
     user: User | None = None
     peer: str = ""
     """The address that it came from; "" in-process."""
+    target: str = ""
+    """Path and query as the client wrote them, still encoded; "" for a request that came by no wire."""
     annotations: dict[str, str] = field(default_factory=dict)
     """What the audit is to say of it beside what it was."""
 
@@ -66,6 +68,8 @@ class Response:
     status: int
     body: bytes | AsyncIterator[bytes] = b""
     headers: dict[str, str] = field(default_factory=dict)
+    repeated: tuple[tuple[str, str], ...] = ()
+    """Headers of which there may be several: Set-Cookie."""
     upgrade: Callable[[Wire], Awaitable[None]] | None = None
 
 

@@ -64,7 +64,7 @@ class Node:
         self._tasks = Tasks("node")
         self._machine: dict[str, Any] = {}
         self.logs = FileLogs(self._folder, clock)
-        self.streams = Streams(self._workers.get)
+        self.streams = Streams(self.name, self._workers)
         self._metrics = NodeMetrics(lambda: [worker.record for worker in self._workers.values()], registry)
 
     def controllers(self) -> list[Controller]:

@@ -31,6 +31,7 @@ from styr.api.filters.audit import Audit, follow
 from styr.api.filters.audit_log import AuditLog
 from styr.api.filters.audit_policy import PolicyError
 from styr.api.metrics import ApiMetrics
+from styr.api.routes import is_proxied
 from styr.api.server import ApiServer
 from styr.api.store.checks import StoreError
 from styr.api.store.commit import Store
@@ -333,6 +334,7 @@ class Plane:
                 port=port,
                 tls=certificates.context(),
                 authenticate=authenticator,
+                passes=is_proxied,
             )
         except (pki.PkiError, http.PortTaken) as error:
             raise StartError(str(error)) from None
@@ -357,6 +359,12 @@ class _Streams:
 
     async def forward(self, namespace: str, name: str, uid: str, /) -> Forward:
         return await self._node().forward(namespace, name, uid)
+
+    async def address(self, namespace: str, name: str, uid: str, port: int, /) -> tuple[str, int]:
+        return await self._node().address(namespace, name, uid, port)
+
+    async def about(self, node: str, path: str, /) -> tuple[str, bytes] | None:
+        return await self._node().about(node, path)
 
 
 async def ensure(client: Client, resource: Resource, wanted: Object) -> None:

@@ -63,6 +63,8 @@ class Settings:
     handler: Handler
     authenticate: Authenticate
     streaming_prefixes: tuple[str, ...] = ()
+    passes: Callable[[str], bool] = lambda path: False
+    """Is the body of a request for this path handed on as it comes, whatever it is?"""
     timeouts: Timeouts = field(default_factory=Timeouts)
     connections: set[Connection] = field(default_factory=set)
     max_connections: int = 2000
@@ -276,6 +278,7 @@ class Connection(asyncio.Protocol):
         path, query = wire.parse_target(self._target)
         exchange.request = Request("GET" if exchange.method == "HEAD" else exchange.method, path, query, headers)
         exchange.request.peer = self._peer
+        exchange.request.target = wire.bare_target(self._target)
         streaming = any(path == prefix or path.startswith(prefix + "/") for prefix in self._settings.streaming_prefixes)
         exchange.challenge = streaming
         found = self._settings.authenticate(headers, self._certificate)
@@ -283,6 +286,9 @@ class Connection(asyncio.Protocol):
             exchange.request.user = found
         else:
             exchange.identify = found
+        if not streaming and exchange.request.user not in (None, ANONYMOUS) and self._settings.passes(path):
+            exchange.request.body = exchange.stream = Body(lambda: self._want_body(exchange))
+            return
         if not streaming:
             if int(headers.get("content-length") or 0) > wire.MAX_BODY:
                 raise wire.too_large()

@@ -13,7 +13,7 @@ import asyncio
 import asyncio.sslproto
 import errno
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from styr.kinds.transport import Handler
@@ -71,11 +71,13 @@ async def serve(
     tls: ssl.SSLContext | None,
     authenticate: Authenticate,
     streaming_prefixes: Sequence[str] = ("/git",),
+    passes: Callable[[str], bool] = lambda path: False,
     timeouts: Timeouts | None = None,
 ) -> Server:
     """Listens and answers until `Server.close`. `tls=None` is for tests only: kubectl drops credentials on plain http.
-    Requests below a streaming prefix get their body as an async iterator and need a credential. Raises `PortTaken`."""
-    settings = Settings(handler, authenticate, tuple(streaming_prefixes), timeouts or Timeouts())
+    Requests below a streaming prefix get their body as an async iterator and need a credential; so do those, with one, for
+    whose path `passes` says so. Raises `PortTaken`."""
+    settings = Settings(handler, authenticate, tuple(streaming_prefixes), passes, timeouts or Timeouts())
     loop = asyncio.get_running_loop()
     try:
         listener = await loop.create_server(

@@ -47,16 +47,23 @@ def parse_target(target: bytes) -> tuple[str, list[tuple[str, str]]]:
     return path, pairs
 
 
+def bare_target(target: bytes) -> str:
+    """Path and query alone, as they came; of a target that `parse_target` has taken."""
+    text = target.decode("ascii").partition("#")[0]
+    return text if text.startswith("/") else "/" + text.partition("://")[2].partition("/")[2]
+
+
 def head(response: Response, *, length: int | None, close: bool, chunked: bool = True) -> bytes:
-    """Status line and headers. `length=None`: the body goes out chunked, or else until the end of the connection."""
+    """Status line and headers. `length=None`: the body goes out chunked, or else until the end of the connection, unless
+    the headers tell its length."""
     status = response.status
     lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}"]
-    for name, value in response.headers.items():
+    for name, value in (*response.headers.items(), *response.repeated):
         if "\r" in value or "\n" in value:
             value = value.replace("\r", " ").replace("\n", " ")
         lines.append(f"{name}: {value}")
     if length is None:
-        if chunked:
+        if chunked and "content-length" not in response.headers:
             lines.append("transfer-encoding: chunked")
     elif status not in _BODYLESS and status >= 200:
         lines.append(f"content-length: {length}")

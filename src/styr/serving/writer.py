@@ -64,7 +64,7 @@ class Writer:
             if not self.lost:
                 self.write(wire.head(response, length=None, close=not keep_alive, chunked=chunked))
                 if wanted:
-                    await self._stream(body, chunked)
+                    await self._stream(body, chunked and "content-length" not in response.headers)
         finally:
             closing = getattr(body, "aclose", None)
             if closing:
