@@ -21,7 +21,7 @@ from styr.api.store.commit import Store
 from styr.client.client import Client
 from styr.client.transport import InProcessTransport
 from styr.kinds.errors import NotFound
-from styr.kinds.seams import LogOptions
+from styr.kinds.seams import LogOptions, NodeUsage, Usage
 from styr.kinds.transport import User
 from styr.kit.clock import SystemClock
 from styr.serving.authn import ADMIN, Authenticator
@@ -37,6 +37,12 @@ async def fake_logs(namespace: str, name: str, uid: str, options: LogOptions, /)
         raise NotFound("no previous container")
     for line in range(3):
         yield f"{namespace}/{name} line {line}\n".encode()
+
+
+async def fake_usage() -> NodeUsage:
+    return NodeUsage(
+        "here", 1_800_000_000.0, 10.0, Usage(1.5, 1 << 30), {("default", "web"): {"main": Usage(0.25, 64 << 20)}}
+    )
 
 
 @cache
@@ -87,7 +93,7 @@ class Platform:
 async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
     clock = SystemClock()
     store = Store.open(tmp_path / "store.db", clock)
-    api = ApiServer(store, clock=clock, random=random.Random(1), logs=fake_logs)
+    api = ApiServer(store, clock=clock, random=random.Random(1), logs=fake_logs, use=fake_usage)
     await api.start()
     made = pki.ensure(tmp_path / "pki", clock)
     authenticate = Authenticator({"root-token": ADMIN, "ann-token": ANN})

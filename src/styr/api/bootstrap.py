@@ -95,6 +95,13 @@ def _own() -> Iterator[Object]:
             "metadata": {"name": f"styr:aggregate-to-{name}", "labels": labels},
             "rules": rules,
         }
+    labels = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+    rules = [{"apiGroups": ["metrics.k8s.io"], "resources": ["pods", "nodes"], "verbs": ["get", "list"]}]
+    yield {
+        "kind": "ClusterRole",
+        "metadata": {"name": "styr:aggregated-metrics-reader", "labels": labels},
+        "rules": rules,
+    }
     monitoring = "styr:monitoring"
     paths = {"nonResourceURLs": ["/metrics/*"], "verbs": ["get"]}
     yield {"kind": "ClusterRole", "metadata": {"name": monitoring}, "rules": [paths]}

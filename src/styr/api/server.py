@@ -7,11 +7,11 @@ whoever hands the request in. Calls verbs, discovery, OpenAPI, reviews; never th
 from __future__ import annotations
 
 import random as randoms
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from styr.api import bootstrap, discovery, reviews
+from styr.api import bootstrap, discovery, reviews, usage
 from styr.api.admission.certificates import CertificateRequests
 from styr.api.admission.chain import Plugin
 from styr.api.admission.plugins import Admission
@@ -33,6 +33,7 @@ from styr.api.routes import Route, parse, verb_of
 from styr.api.store.commit import Store
 from styr.api.store.records import Change
 from styr.api.table import Form, negotiate
+from styr.api.usage import ResourceMetrics
 from styr.api.verbs import connect, create, delete, eviction, get, list, logs, patch, proxy, subresources, update, watch
 from styr.api.verbs.token import create_token
 from styr.kinds.errors import (
@@ -46,7 +47,7 @@ from styr.kinds.errors import (
     Unavailable,
 )
 from styr.kinds.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING
-from styr.kinds.seams import PodLogs, PodStreams
+from styr.kinds.seams import PodLogs, PodStreams, UsageSource
 from styr.kinds.transport import ANONYMOUS, Handler, Request, Response, User
 from styr.kit.clock import Clock, rfc3339
 from styr.kit.log import Log
@@ -121,6 +122,7 @@ class ApiServer:
         random: randoms.Random,
         logs: PodLogs | None = None,
         streams: PodStreams | None = None,
+        use: UsageSource | None = None,
         authorizer: Authorizer | None = None,
         metrics: ApiMetrics | None = None,
         plugins: Iterable[Plugin] = (),
@@ -152,6 +154,7 @@ class ApiServer:
             streams,
             converter=self._admission.converter,
         )
+        self._usage = ResourceMetrics(store, use) if use is not None else None
         self.audit: Audit | None = None
         self.priority = Priority(store, clock)
         self.metrics.watch_levels(self.priority.levels)
@@ -240,6 +243,8 @@ class ApiServer:
                 raise NotAcceptable("only the following media types are accepted: application/json")
             now = self._clock.time()
             return await reviews.review(self.rbac, self.tokens, request, virtual, route.namespace, now)
+        if served is None and self._usage is not None and (route.group, route.version) == (usage.GROUP, usage.VERSION):
+            return await self._usage.answer(request, route)
         if served is None:
             raise _nothing_there()
         return await self._perform(served, route, verb, request)
@@ -299,12 +304,15 @@ class ApiServer:
         if path.startswith("/openapi/"):
             found = await self._documents().respond(request)
         elif discovery.is_discovery(path):
-            found = discovery.discover(path, request.headers, self.registry.discovery())
+            found = discovery.discover(path, request.headers, self._discovered())
         elif issuer.is_ours(path):
             found = issuer.respond(path, self.accounts.keys, request.headers.get("host", ""))
         if found is None:
             raise _nothing_there()
         return found
+
+    def _discovered(self) -> Sequence[discovery.Served]:
+        return (*self.registry.discovery(), *(usage.SERVED if self._usage is not None else ()))
 
     async def _mounted(self, request: Request, handler: Handler) -> Response:
         user = request.user or ANONYMOUS

@@ -174,3 +174,30 @@ class MetricQuery(Protocol):
     (labels, value) of each series, one without labels for a scalar. Raises `QueryFailed`."""
 
     async def query(self, expression: str, /) -> list[tuple[Mapping[str, str], float]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """`cpu` is processors in use over a window, `memory` bytes at its end."""
+
+    cpu: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUsage:
+    """What a node and its pods used: `at` seconds since 1970, over the last `window` seconds. `pods` maps (namespace, name) to
+    the usage of each container that runs."""
+
+    node: str
+    at: float
+    window: float
+    whole: Usage
+    pods: Mapping[tuple[str, str], Mapping[str, Usage]]
+
+
+class UsageSource(Protocol):
+    """Implemented by `node`, handed to `api` (metrics.k8s.io). Looks now, and only when it is asked; may take half a second.
+    Raises `styr.kinds.errors.Unavailable` while there is no node."""
+
+    async def __call__(self) -> NodeUsage: ...

@@ -19,7 +19,7 @@ from styr.kinds import meta
 from styr.kinds.errors import AlreadyExists, ApiError, NotFound
 from styr.kinds.meta import Key
 from styr.kinds.resources import LEASE, NAMESPACE, NODE, POD, Object
-from styr.kinds.seams import ImageStore, PodLogs, PodStreams
+from styr.kinds.seams import ImageStore, PodLogs, PodStreams, UsageSource
 from styr.kit.clock import Clock
 from styr.kit.files import make_private
 from styr.kit.log import Log
@@ -29,10 +29,12 @@ from styr.node import registration
 from styr.node.logs import FileLogs
 from styr.node.metrics import NodeMetrics
 from styr.node.pod import DRAIN, PodWorker
+from styr.node.record import PodRecord
 from styr.node.runtimes.base import Runtime
 from styr.node.runtimes.process import ProcessRuntime
 from styr.node.shutdown import stop_pod
 from styr.node.streams import Streams
+from styr.node.usage import Usages
 
 if TYPE_CHECKING:
     from styr.client.client import Client
@@ -48,6 +50,7 @@ class Node:
 
     logs: PodLogs
     streams: PodStreams
+    usage: UsageSource
 
     def __init__(
         self, client: Client, *, name: str = "", data_dir: Path, images: ImageStore | None = None,
@@ -65,7 +68,8 @@ class Node:
         self._machine: dict[str, Any] = {}
         self.logs = FileLogs(self._folder, clock)
         self.streams = Streams(self.name, self._workers)
-        self._metrics = NodeMetrics(lambda: [worker.record for worker in self._workers.values()], registry)
+        self.usage = Usages(self.name, self._records, clock)
+        self._metrics = NodeMetrics(self._records, registry)
 
     def controllers(self) -> list[Controller]:
         return [Controller("node", POD, self._reconcile)]
@@ -90,6 +94,9 @@ class Node:
         await self._tasks.close()
 
     # pods
+
+    def _records(self) -> list[PodRecord]:
+        return [worker.record for worker in self._workers.values()]
 
     async def _reconcile(self, context: Context, key: Key) -> Outcome:
         pod = context.get(POD, key)

@@ -45,7 +45,7 @@ from styr.gateway.protos import GatewayError
 from styr.kinds import meta
 from styr.kinds.errors import AlreadyExists, NotFound, Unavailable
 from styr.kinds.resources import CRD, GATEWAY, GATEWAY_CLASS, PROMETHEUS_RULE, Object, Resource
-from styr.kinds.seams import Forward, LogOptions, PodStreams, Run, StreamOptions
+from styr.kinds.seams import Forward, LogOptions, NodeUsage, PodStreams, Run, StreamOptions
 from styr.kinds.transport import User
 from styr.kit.clock import SystemClock
 from styr.kit.files import make_private
@@ -214,6 +214,11 @@ class Plane:
             raise Unavailable("the node is starting")
         return self._parts.node.logs(namespace, name, uid, options)
 
+    async def _use(self) -> NodeUsage:
+        if self._parts is None:
+            raise Unavailable("the node is starting")
+        return await self._parts.node.usage()
+
     @property
     def _streams(self) -> PodStreams:
         if self._parts is None:
@@ -238,7 +243,14 @@ class Plane:
         keys = SigningKeys(certificates.tokens, self.clock)
         streams = _Streams(lambda: self._streams)
         server = ApiServer(
-            store, clock=self.clock, random=self.random, logs=self._logs, streams=streams, metrics=metrics, keys=keys
+            store,
+            clock=self.clock,
+            random=self.random,
+            logs=self._logs,
+            streams=streams,
+            use=self._use,
+            metrics=metrics,
+            keys=keys,
         )
         try:
             issuers = Oidc(self.folder.authentication, self.clock, server.accounts.audiences)
