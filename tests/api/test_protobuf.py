@@ -274,7 +274,7 @@ async def _refuse(api: Api) -> None:
     await api("POST", maps, envelope("v1", "Widget", b""), type=MEDIA, want=415)
     await api("POST", maps, envelope("v1", "Secret", f(1, f(1, "a"))), type=MEDIA, want=400)
     await api("POST", maps, b"{}", type=MEDIA, want=400)
-    answer = await api("POST", maps, b"a: b", type="application/yaml", want=415)
+    answer = await api("POST", maps, b"a: b", type="application/toml", want=415)
     assert MEDIA in answer["message"]
     await api("PATCH", f"{maps}/a", envelope("v1", "ConfigMap", b""), type=MEDIA, want=415)
     await api("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", WIDGETS)

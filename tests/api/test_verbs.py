@@ -165,7 +165,9 @@ async def test_field_validation(api: Api) -> None:
     answer = await api("POST", f"{PODS}?fieldValidation=Strict", odd, want=400)
     assert 'unknown field "spec.contianers"' in answer["message"]
     double = b'{"metadata": {"name": "a"}, "data": {"k": "1", "k": "2"}}'
-    assert 'duplicate field "k"' in (await api("POST", f"{MAPS}?fieldValidation=Strict", double, want=400))["message"]
+    assert (
+        'duplicate field "data.k"' in (await api("POST", f"{MAPS}?fieldValidation=Strict", double, want=400))["message"]
+    )
     warned = await api.raw("POST", PODS, odd)
     assert warned.status == 201
     assert "spec.contianers" in warned.headers["warning"]

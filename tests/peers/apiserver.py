@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def warnings(self) -> list[str]:
+        """The texts of its Warning headers."""
+        told = self.headers.get("warning", "")
+        quoted = [text.partition(" - ")[2] for text in told.split("\0")] if told else []
+        return [text[1:-1].replace('\\"', '"') for text in quoted]
 
     def json(self) -> Any:
         return json.loads(self.body or b"null")
@@ -65,9 +73,9 @@ class KubeApiserver:
         request = urllib.request.Request(self.url + path, data, sent, method=method)
         try:
             with urllib.request.urlopen(request, context=self._context, timeout=60) as answer:
-                return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
+                return Answer(answer.status, _headers(answer.headers), answer.read())
         except urllib.error.HTTPError as error:
-            return Answer(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
+            return Answer(error.code, _headers(error.headers), error.read())
 
     def ask(self, method: str, path: str, body: Any = None, **more: str) -> tuple[int, Any]:
         """Status and document."""
@@ -83,6 +91,11 @@ class KubeApiserver:
         }
         path.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "real", **named}))
         return path
+
+
+def _headers(found: Message) -> dict[str, str]:
+    """By lower-case name; one that is there several times, parted by NUL."""
+    return {name.lower(): "\0".join(found.get_all(name, [])) for name in found}
 
 
 @contextmanager

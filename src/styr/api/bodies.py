@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import msgspec
@@ -42,9 +42,20 @@ def as_object(value: Any) -> Object:
     return value
 
 
-def decode_config(raw: bytes) -> Object:
-    """An applied configuration: JSON, or one document of YAML. Raises BadRequest, TooLarge."""
-    return as_object(decode(raw if raw.lstrip()[:1] == b"{" else _from_yaml(raw)))
+def is_json(raw: bytes) -> bool:
+    """Not YAML, in a place that takes both."""
+    return raw.lstrip()[:1] in (b"{", b"[")
+
+
+def decode_config(raw: bytes, *, doubled: bool = False) -> Object:
+    """An applied configuration: JSON, or one document of YAML. `doubled`: a key of YAML may stand twice, and the last one
+    counts. Raises BadRequest, TooLarge."""
+    return as_object(decode(raw if is_json(raw) else _from_yaml(raw, _Lenient if doubled else _Loader)))
+
+
+def decode_yaml(raw: bytes) -> Any:
+    """One document of YAML, as its JSON. The last of equal keys counts. Raises BadRequest, TooLarge."""
+    return decode(raw if is_json(raw) else _from_yaml(raw, _Lenient))
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -69,7 +80,46 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> Any:
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
-def _from_yaml(raw: bytes) -> bytes:
+class _Lenient(_Loader):
+    """The same, for bodies whose doubled keys are told apart: the last one counts."""
+
+
+def _last(loader: Any, node: yaml.MappingNode) -> Any:
+    found: dict[str, Any] = {}
+    for name, value in node.value:
+        key = loader.construct_object(name, deep=True)
+        if not isinstance(key, str | int):
+            raise yaml.YAMLError(f"the key {key!r} is no text")
+        found[str(key)] = loader.construct_object(value, deep=True)
+    return found
+
+
+_Lenient.add_constructor("tag:yaml.org,2002:map", _last)
+
+
+def yaml_repeats(raw: bytes) -> list[str]:
+    """`line 7: key "foo" already set in map` for each key that stands again, in the order of the document. `raw` must have
+    passed `decode_yaml` or `decode_config`."""
+    try:
+        return list(_repeated(yaml.compose(raw, _Lenient)))
+    except yaml.YAMLError:  # JSON that is no YAML: with tabs
+        return []
+
+
+def _repeated(node: Any) -> Iterator[str]:
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for name, value in node.value:
+            if name.value in seen:
+                yield f'line {name.start_mark.line + 1}: key "{name.value}" already set in map'
+            seen.add(name.value)
+            yield from _repeated(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _repeated(value)
+
+
+def _from_yaml(raw: bytes, loader: type[_Loader]) -> bytes:
     if len(raw) > MAX_BODY:
         raise TooLarge(f"Request entity too large: limit is {MAX_BODY} bytes")
     depth = 0
@@ -80,7 +130,7 @@ def _from_yaml(raw: bytes) -> bytes:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
                 raise BadRequest(f"the object provided is nested deeper than {MAX_DEPTH} levels")
-        return msgspec.json.encode(yaml.load(raw, _Loader))  # noqa: S506 - a SafeLoader
+        return msgspec.json.encode(yaml.load(raw, loader))  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise BadRequest(f"the object provided is neither JSON nor YAML: {error}") from error
 
@@ -93,24 +143,6 @@ def check_depth(value: Any) -> None:
         deep = True
     if deep:
         raise BadRequest(f"the patch would nest the object deeper than {MAX_DEPTH} levels")
-
-
-def duplicates(raw: bytes) -> list[str]:
-    """Names of keys that stand twice in one object. `raw` must have passed `decode` (or `decode_config`, which lets none
-    pass in YAML)."""
-    if raw.lstrip()[:1] not in (b"{", b"["):
-        return []
-    found: list[str] = []
-
-    def pairs(items: list[tuple[str, Any]]) -> None:
-        seen = set()
-        for key, _ in items:
-            if key in seen and len(found) < 32:
-                found.append(key)
-            seen.add(key)
-
-    json.loads(raw, object_pairs_hook=pairs)
-    return found
 
 
 def _depth(raw: bytes, limit: int = MAX_DEPTH) -> int:

@@ -1,5 +1,5 @@
-"""What a request's body holds, by its Content-Type: JSON or Kubernetes' protobuf. Called by the write verbs and the reviews
-for whole objects (patches are JSON, and read by `bodies`). Pure."""
+"""What a request's body holds, by its Content-Type: JSON, YAML or Kubernetes' protobuf. Called by the write verbs and the
+reviews for whole objects (patches are JSON, and read by `bodies`). Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from styr.kinds.errors import UnsupportedMedia
 from styr.kinds.resources import Object
 
 _JSON = ("", "*/*", "application/json")
+_YAML = ("application/yaml", "text/yaml", "application/x-yaml")
 
 
 def is_protobuf(content_type: str) -> bool:
@@ -22,8 +23,10 @@ def decode(raw: bytes, content_type: str, *, protobuf: bool = True) -> Any:
     CustomResourceDefinitions, which have no such form. Raises UnsupportedMedia, BadRequest, TooLarge."""
     if protobuf and is_protobuf(content_type):
         return envelope.decode(raw)
+    if _plain(content_type) in _YAML:
+        return bodies.decode_yaml(raw)
     if _plain(content_type) not in _JSON:
-        accepted = f"application/json, {envelope.MEDIA_TYPE}" if protobuf else "application/json"
+        accepted = "application/json, application/yaml" + (f", {envelope.MEDIA_TYPE}" if protobuf else "")
         raise UnsupportedMedia(
             f"the body of the request was in an unknown format ({content_type[:100]}) - accepted media types include: "
             f"{accepted}"

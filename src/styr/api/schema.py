@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from styr.api.metadata import FIELDS
 from styr.api.validations import (
     SchemaError,
     Validate,
@@ -141,7 +142,8 @@ class _Compiler:
         """A node of the structural part: it has a type, and may default."""
         self._count(schema, path, depth)
         _check_structure(schema, path)
-        embedded = embedded or schema.get("x-kubernetes-embedded-resource") is True
+        inner = schema.get("x-kubernetes-embedded-resource") is True
+        embedded = embedded or inner
         children = self._properties(schema, path, depth, skip=_IMPLICIT if embedded else ())
         extra = schema.get("additionalProperties")
         values = self.node(extra, join(path, "additionalProperties"), depth + 1) if isinstance(extra, Mapping) else None
@@ -150,10 +152,10 @@ class _Compiler:
         known = frozenset(children) | (frozenset(_IMPLICIT) if embedded else frozenset())
         open_ended = keep or values is not None or schema.get("type") != "object"
         node = _Node(
-            _pruner(children, values, items, None if open_ended else known),
+            _pruner(children, values, items, None if open_ended else known, inner),
             _defaulter(schema, children, values, items),
             self._validator(schema, path, depth, children, values, items),
-            _namer(children, values, items, None if open_ended else known),
+            _namer(children, values, items, None if open_ended else known, inner),
         )
         if "default" in schema:
             _check_default(schema["default"], node, join(path, "default"))
@@ -291,14 +293,21 @@ def _check_values_only(schema: Mapping[str, Any], path: str, outer: Mapping[str,
 
 
 def _pruner(
-    children: Mapping[str, _Node], values: _Node | None, items: _Node | None, known: frozenset[str] | None
+    children: Mapping[str, _Node],
+    values: _Node | None,
+    items: _Node | None,
+    known: frozenset[str] | None,
+    embedded: bool,
 ) -> Change | None:
     below = {key: node.prune for key, node in children.items() if node.prune}
     each_value, each_item = values and values.prune, items and items.prune
-    if known is None and not below and not each_value and not each_item:
+    if known is None and not below and not each_value and not each_item and not embedded:
         return None
 
     def prune(value: Any) -> None:
+        if embedded:
+            for key in _unknown_metadata(value):
+                del value["metadata"][key]
         if isinstance(value, dict) and known is not None and not value.keys() <= known:
             for key in value.keys() - known:
                 del value[key]
@@ -321,15 +330,27 @@ def _descend(value: Any, below: Mapping[str, Change], each_value: Change | None,
             each_item(child)
 
 
+def _unknown_metadata(value: Any) -> list[str]:
+    """Of an embedded resource."""
+    metadata = value.get("metadata") if isinstance(value, dict) else None
+    return [key for key in metadata if key not in FIELDS] if isinstance(metadata, dict) else []
+
+
 def _namer(
-    children: Mapping[str, _Node], values: _Node | None, items: _Node | None, known: frozenset[str] | None
+    children: Mapping[str, _Node],
+    values: _Node | None,
+    items: _Node | None,
+    known: frozenset[str] | None,
+    embedded: bool,
 ) -> Unknown | None:
     below = {key: node.unknown for key, node in children.items() if node.unknown}
     each_value, each_item = values and values.unknown, items and items.unknown
-    if known is None and not below and not each_value and not each_item:
+    if known is None and not below and not each_value and not each_item and not embedded:
         return None
 
     def name(value: Any, path: str, found: list[str]) -> None:
+        if embedded:
+            found.extend(join(path, f"metadata.{key}") for key in _unknown_metadata(value))
         if isinstance(value, dict):
             if known is not None:
                 found.extend(join(path, key) for key in value if key not in known)

@@ -99,7 +99,7 @@ def _schema(schema: Mapping[str, Any]) -> Type | None:
         return None
     fields = {key: _schema(child) for key, child in (schema.get("properties") or {}).items()}
     if schema.get("x-kubernetes-embedded-resource") is True:
-        fields["metadata"] = _named("meta.v1.ObjectMeta")
+        fields |= {"apiVersion": None, "kind": None, "metadata": _named("meta.v1.ObjectMeta")}
     extra = schema.get("additionalProperties")
     return Type(fields, values=_schema(extra) if isinstance(extra, Mapping) else ANY if open_ended else None)
 

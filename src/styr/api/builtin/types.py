@@ -18,7 +18,7 @@ from styr.api.builtin import leaves
 from styr.api.protobuf import shapes
 from styr.kinds.errors import BadRequest
 
-MAX_UNKNOWN = 64
+MAX_UNKNOWN = 100
 """Unknown fields that one answer names."""
 
 _EMPTY: dict[str, Any] = {

@@ -5,7 +5,7 @@ Called by `patch`. The configuration is JSON or YAML; an object that is not ther
 
 from __future__ import annotations
 
-from styr.api import bodies
+from styr.api import bodies, fields
 from styr.api.call import Call, answer
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
@@ -38,7 +38,10 @@ async def apply(call: Call) -> Response:
 def read(call: Call) -> Object:
     """The configuration in the body. Raises BadRequest for one of another kind, version, name or namespace."""
     owners.check_options(call, applies=True)
-    config = bodies.decode_config(call.body)
+    mode = fields.mode(call.request.param("fieldValidation"), call.request.method)
+    config = bodies.decode_config(call.body, doubled=True)
+    if mode != "Ignore":
+        _check_repeats(call, config, strict=mode == "Strict")
     meta, resource = config["metadata"], call.served.resource
     if "managedFields" in meta:
         raise BadRequest("metadata.managedFields must be nil")
@@ -49,11 +52,20 @@ def read(call: Call) -> Object:
         )
     if not config.get("kind"):
         raise BadRequest("Object 'Kind' is missing in the applied configuration")
-    change.check_kind(call, config)
+    odd = change.check_kind(call, config)
     if meta.setdefault("name", call.name) != call.name:
         raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({call.name})")
-    change.check_fields(call, config, sparse=True)
+    if unknown := odd + call.served.strategy.unknown_fields(config, sparse=True):
+        raise owners.malformed(call, [f".{path}: field not declared in schema" for path in unknown[: fields.MOST]])
     return config
+
+
+def _check_repeats(call: Call, config: Object, *, strict: bool) -> None:
+    found = fields.config_repeats(call.body, config)
+    if found and strict:
+        lines = "\n".join(f"  {text}" for text in found)
+        raise BadRequest(f"error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n{lines}")
+    call.warnings += found
 
 
 def _create(call: Call, txn: Txn, config: Object, *, dry_run: bool) -> Record:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from styr.api import bodies, media, metadata
+from styr.api import fields, media, metadata
 from styr.api.apply.managed import Entry, same_but_time
 from styr.api.call import Call
 from styr.api.store.commit import Txn
@@ -38,14 +38,20 @@ _FREE_ON_STATUS = ("labels", "annotations")
 def read_object(call: Call) -> Object:
     """The object in the body, of the kind and namespace that the path names. Raises BadRequest and its like."""
     owners.check_options(call)
+    mode = fields.mode(call.request.param("fieldValidation"), call.request.method)
     obj = media.decode_object(call.body, call.content_type, protobuf=not call.served.custom)
-    check_kind(call, obj)
-    check_fields(call, obj)
+    # In protobuf, what nobody knows has no name.
+    silent = mode == "Ignore" or media.is_protobuf(call.content_type)
+    repeated = [] if silent else fields.repeats(call.body, obj)
+    odd = check_kind(call, obj)
+    if not silent:
+        _check_fields(call, obj, odd, repeated, strict=mode == "Strict")
     return obj
 
 
-def check_kind(call: Call, obj: Object) -> None:
-    """Fills in kind and apiVersion where they are missing; refuses others, and another namespace."""
+def check_kind(call: Call, obj: Object) -> list[str]:
+    """Fills in kind and apiVersion where they are missing; refuses others, and another namespace. Returns the paths of metadata
+    that nobody knows, which is gone."""
     resource = call.served.resource
     for field, wanted in (("apiVersion", resource.api_version), ("kind", resource.kind)):
         found = obj.setdefault(field, wanted)
@@ -56,30 +62,46 @@ def check_kind(call: Call, obj: Object) -> None:
     meta = obj["metadata"]
     if not isinstance(meta, dict):
         raise BadRequest("the object provided is malformed: metadata must be an object")
+    odd = fields.take_unknown_metadata(obj)
     metadata.tidy(obj)
     if not resource.namespaced:
         meta.pop("namespace", None)
     elif meta.setdefault("namespace", call.namespace) != call.namespace:
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    return odd
 
 
-def check_fields(call: Call, obj: Object, *, sparse: bool = False) -> None:
-    """fieldValidation: Strict refuses unknown and doubled fields, Warn (the default) tells them, Ignore is silent. `sparse`:
-    the object is only a part of one."""
-    mode = call.request.param("fieldValidation", "Warn") or "Warn"
-    if mode not in ("Strict", "Warn", "Ignore"):
-        raise BadRequest(f'fieldValidation: Unsupported value: "{mode}": supported values: Ignore, Strict, Warn')
-    if mode == "Ignore" or media.is_protobuf(call.content_type):
-        return  # in protobuf, what nobody knows has no name
-    found = [f'unknown field "{field}"' for field in call.served.strategy.unknown_fields(obj, sparse=sparse)]
-    if mode == "Strict":
-        found += [f'duplicate field "{field}"' for field in bodies.duplicates(call.body)]
-        if found:
-            raise BadRequest(
-                f'{call.served.resource.kind} in version "{call.served.resource.version}" cannot be '
-                f"handled as a {call.served.resource.kind}: strict decoding error: {', '.join(found)}"
-            )
+def _check_fields(call: Call, obj: Object, odd: list[str], repeated: list[str], *, strict: bool) -> None:
+    """fieldValidation of a whole body: Strict refuses unknown and doubled fields, Warn tells them. `odd` are those of
+    metadata."""
+    found = fields.faults(call.body, _unknown(call, obj, odd), repeated, custom=call.served.custom)
+    if found and strict:
+        resource = call.served.resource
+        raise BadRequest(
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+            f"{fields.strict_error(found)}"
+        )
     call.warnings += found
+
+
+def check_patched(call: Call, new: Object, odd: list[str], repeated: list[str], patch: Any = None) -> None:
+    """fieldValidation of what a patch made; `repeated` is said of the patch itself, and `patch` is a strategic one."""
+    mode = fields.mode(call.request.param("fieldValidation"), call.request.method)
+    if mode == "Ignore":
+        return
+    shown = ""
+    if mode == "Strict":
+        shown = fields.as_go_map(patch) if patch is not None else msgspec.json.encode(new).decode()
+    found = [*repeated, *(f'unknown field "{path}"' for path in _unknown(call, new, odd))][: fields.MOST]
+    if found and mode == "Strict":
+        raise fields.patch_fault(shown, found)
+    call.warnings += found
+
+
+def _unknown(call: Call, obj: Object, odd: list[str]) -> list[str]:
+    """Paths of unknown fields: of metadata, then the others, as Kubernetes orders those of custom kinds."""
+    found = call.served.strategy.unknown_fields(obj)
+    return odd + (sorted(found, key=lambda path: (".metadata." in path, path)) if call.served.custom else found)
 
 
 def complete(call: Call, obj: Object, before: Object | None = None) -> None:

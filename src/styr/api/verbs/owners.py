@@ -71,10 +71,16 @@ def lay(call: Call, live: Object, config: Object, known: list[Entry]) -> tuple[O
     except managed.Conflicts as error:
         raise Conflict(str(error), details={"causes": error.causes}) from None
     except typed.Malformed as error:
-        resource, place = call.served.resource, "/".join(filter(None, (call.namespace, call.name)))
-        raise BadRequest(
-            f"failed to create typed patch object ({place}; {resource.api_version}, Kind={resource.kind}): {error}"
-        ) from None
+        raise malformed(call, [str(error)]) from None
+
+
+def malformed(call: Call, faults: list[str]) -> BadRequest:
+    """A configuration that does not fit its kind, in the words of Kubernetes' typed objects."""
+    resource, place = call.served.resource, f"{call.namespace}/{call.name}"
+    text = faults[0] if len(faults) == 1 else "errors:\n" + "\n".join(f"  {fault}" for fault in faults)
+    return BadRequest(
+        f"failed to create typed patch object ({place}; {resource.api_version}, Kind={resource.kind}): {text}"
+    )
 
 
 def _write(call: Call, operation: str, obj: Object) -> Write:

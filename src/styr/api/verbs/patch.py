@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from styr.api import bodies
+from styr.api import bodies, fields
 from styr.api.call import Call, answer
 from styr.api.patches import json_patch, merge, strategic
 from styr.api.store.commit import Txn
@@ -31,6 +31,8 @@ async def patch(call: Call) -> Response:
         return await applying.apply(call)
     owners.check_options(call)
     document = bodies.decode(call.body)
+    asked = fields.mode(call.request.param("fieldValidation"), call.request.method)
+    repeated = [] if asked == "Ignore" else fields.patch_repeats(call.body, document)
     dry_run = call.dry_run
 
     def amend(txn: Txn) -> Record:
@@ -38,8 +40,8 @@ async def patch(call: Call) -> Response:
         if old is None:
             raise call.not_found()
         new = apply(kind, call.present(old), call.fresh(document))
-        change.check_kind(call, new)
-        change.check_fields(call, new) if call.request.param("fieldValidation") else None
+        odd = change.check_kind(call, new)
+        change.check_patched(call, new, odd, repeated, document if kind == STRATEGIC else None)
         return change.revise(call, txn, call.key, old, new, dry_run=dry_run)
 
     return await answer(call, await admit.write(call, amend))
