@@ -24,7 +24,7 @@ MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
-PATIENCE = 30.0
+PATIENCE = 15.0
 """Seconds until something that must come about counts as not coming."""
 
 _numbers = itertools.count(1)

@@ -7,6 +7,7 @@ What fails there as well is a mistake of the test. For people; CI has no such pr
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator
@@ -23,6 +24,14 @@ from styr.kinds.transport import Request, Response
 from styr.kit.clock import SystemClock
 
 VARIABLE = "STYR_BEHAVIOURS_AGAINST"
+HELPERS = (
+    "resourcequota-controller",
+    "persistentvolume-protection-controller",
+    "persistentvolumeclaim-protection-controller",
+    "volumeattributesclass-protection-controller",
+    "clusterrole-aggregation-controller",
+)
+"""What Styr's server does itself, and the real one leaves to kube-controller-manager."""
 
 
 class Impersonating:
@@ -82,6 +91,16 @@ async def kube_apiserver(folder: Path, token: str) -> AsyncIterator[tuple[str, H
             "--service-cluster-ip-range=10.96.0.0/16",
         ],
     ]
+    helpers = [
+        "kube-controller-manager",
+        f"--kubeconfig={folder / 'kubeconfig'}",
+        "--controllers=" + ",".join(HELPERS),
+        "--leader-elect=false",
+        f"--root-ca-file={made.ca}",
+        f"--service-account-private-key-file={keys}",
+        "--use-service-account-credentials=false",
+        "--secure-port=0",
+    ]
     url = f"https://127.0.0.1:{secure}"
     pki.kubeconfig(folder / "kubeconfig", server=url, ca=made.ca, token=token)
     transport = HttpsTransport(read_kubeconfig(folder / "kubeconfig"))
@@ -91,6 +110,9 @@ async def kube_apiserver(folder: Path, token: str) -> AsyncIterator[tuple[str, H
             with (folder / f"{command[0]}.log").open("wb") as log:
                 running.append(subprocess.Popen(command, stdout=log, stderr=log))
         await asyncio.wait_for(_ready(Client(transport)), 120)
+        if shutil.which(helpers[0]):
+            with (folder / f"{helpers[0]}.log").open("wb") as log:
+                running.append(subprocess.Popen(helpers, stdout=log, stderr=log))
         yield url, transport
     finally:
         await transport.close()

@@ -63,7 +63,10 @@ LIVES = [
             "Pod",
             "pods",
             lambda: {
-                "spec": pod_spec(volumes=[{"name": "inline", "csi": {"driver": "e2e.example.com", "readOnly": True}}])
+                "spec": pod_spec(
+                    automountServiceAccountToken=False,
+                    volumes=[{"name": "inline", "csi": {"driver": "e2e.example.com", "readOnly": True}}],
+                )
             },
             True,
         ),

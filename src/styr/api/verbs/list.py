@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -46,6 +46,16 @@ class Filter:
     @property
     def selects(self) -> bool:
         return bool(self.labels or self.fields)
+
+    def of_metadata(self) -> Filter:
+        """What can be said before a conversion: fields of other versions are left out."""
+        fields = tuple(each for each in self.fields if each[0].key.startswith("metadata."))
+        return self if len(fields) == len(self.fields) else replace(self, fields=fields)
+
+
+def before_conversion(call: Call, wanted: Filter) -> Filter:
+    """The filter for stored records. Another one than `wanted` when a webhook must convert them first."""
+    return wanted if call.served.conversion is None else wanted.of_metadata()
 
 
 def read_filter(call: Call) -> Filter:
@@ -108,7 +118,9 @@ async def list_objects(call: Call) -> Response:
     limit = call.number("limit") or 0
     revision, after = _where(call)
     view = _view(call, revision, after)
-    matched = select(view, wanted, after)
+    matched = select(view, before_conversion(call, wanted), after)
+    if before_conversion(call, wanted) is not wanted:
+        matched = await _converted(call, list(matched), wanted)
     page = list(islice(matched, limit or None))
     head: dict[str, Any] = {"resourceVersion": str(revision)}
     if limit and next(matched, None) is not None:
@@ -117,6 +129,13 @@ async def list_objects(call: Call) -> Response:
         if not wanted.selects:
             head["remainingItemCount"] = view.count(wanted.namespace, last)
     return respond(call, _encode(call, head, await call.ready([record for _, record in page])))
+
+
+async def _converted(call: Call, found: list[tuple[Place, Record]], wanted: Filter) -> Iterator[tuple[Place, Record]]:
+    """What matches in the version that was asked for."""
+    ready = await call.ready([record for _, record in found])
+    pairs = [(place, record) for (place, _), record in zip(found, ready, strict=True)]
+    return iter([pair for pair in pairs if wanted.matches(*pair)])
 
 
 def _where(call: Call) -> tuple[int, Place | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import msgspec
@@ -18,7 +18,7 @@ from styr.api.store.records import Change, EventType, Record, restamp
 from styr.api.store.view import Place
 from styr.api.store.window import Bell, WindowPassed
 from styr.api.table import Form
-from styr.api.verbs.list import Filter, read_filter, select
+from styr.api.verbs.list import Filter, before_conversion, read_filter, select
 from styr.api.verbs.revisions import parse_version
 from styr.kinds.errors import ApiError, Expired, Invalid
 from styr.kinds.resources import Object
@@ -75,7 +75,7 @@ async def watch(call: Call) -> Response:
     present: list[tuple[Place, Record]] = []
     if seen is None:
         seen = call.core.store.revision
-        present = list(select(call.core.store.view(call.served.key), plan.filter))
+        present = list(select(call.core.store.view(call.served.key), before_conversion(call, plan.filter)))
     return Response(200, _stream(call, plan, seen, present), {"content-type": "application/json"})
 
 
@@ -89,8 +89,10 @@ async def _stream(call: Call, plan: Plan, seen: int, present: list[tuple[Place, 
     try:
         cursor = window.cursor(seen)
         for at in range(0, len(present), _CHUNK):
-            ready = await call.ready([record for _, record in present[at : at + _CHUNK]])
-            yield b"".join(frame("ADDED", record) for record in ready)
+            chunk = present[at : at + _CHUNK]
+            ready = await call.ready([record for _, record in chunk])
+            shown = [each for (place, _), each in zip(chunk, ready, strict=True) if plan.filter.matches(place, each)]
+            yield b"".join(frame("ADDED", record) for record in shown)
         present.clear()
         if plan.start is None and plan.initial and plan.bookmarks:
             yield _bookmark(call, seen, {INITIAL_END: "true"})
@@ -121,6 +123,8 @@ async def _follow(
     while True:
         changes = window.read(cursor)
         cursor += len(changes)
+        if before_conversion(call, plan.filter) is not plan.filter:
+            changes = [await _converted(call, change) for change in changes]
         events = [
             shown
             for change in changes
@@ -145,6 +149,14 @@ async def _follow(
             yield _bookmark(call, seen)
             continue
         await bell.wait(min(end, bookmark))
+
+
+async def _converted(call: Call, change: Change) -> Change:
+    """The change, in the version that was asked for: its selected fields stand in that one only."""
+    known = [record for record in (change.old, change.new, change.last) if record is not None]
+    ready = dict(zip(map(id, known), await call.ready(known), strict=True))
+    old, new, last = (record and ready[id(record)] for record in (change.old, change.new, change.last))
+    return replace(change, old=old, new=new, last=last)
 
 
 def transition(wanted: Filter, change: Change) -> tuple[EventType, Record] | None:
