@@ -300,7 +300,7 @@ def test_an_older_store_is_backed_up_and_brought_forward(tmp_path: Path) -> None
     folder.close()
     new = Folder(tmp_path / "new")
     restore(new, backup(folder, tmp_path / "b.tar", NOW).file, At(NOW.now + 1))
-    assert check(new.path / "store.db").format == 2
+    assert check(new.path / "store.db").format == 3
     assert check(new.path / "store.db").objects == 5
 
 

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from styr.api.store import sealing
 from styr.api.store.checks import StoreError
 from styr.api.store.snapshot import copy
 from styr.kit.clock import Clock, rfc3339
 from styr.kit.files import sync_folder
 from styr.plane.archive import BackupError, Progress, Writer
 from styr.plane.folder import Folder
+from styr.plane.keys import sealed_with
 from styr.version import __version__
 
 STORE = "store.db"
@@ -104,11 +106,22 @@ def _write(folder: Folder, file: Path, out: BinaryIO, copied: Path, clock: Clock
     writer.add(STORE, copied)
     for name, path in members(folder.path):
         writer.add(name, path)
+    _check_keys(folder, copied)
     writer.finish()
     out.flush()
     os.fsync(out.fileno())
     size = os.fstat(out.fileno()).st_size
     return Backup(file, size, len(writer.entries) - 2, facts.revision, facts.objects, made)
+
+
+def _check_keys(folder: Folder, copied: Path) -> None:
+    """Does the file of keys that went along open what is in the copy? Keys may have been dropped between the two."""
+    used = set(sealed_with(copied))
+    held = {key.name for group in sealing.read_file(folder.encryption) or () for key in group.keys if key is not None}
+    if used - held:
+        raise BackupError(
+            f"back up {folder.path}: keys of encryption went away meanwhile ({', '.join(sorted(used - held))}); try again"
+        )
 
 
 def members(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -84,6 +84,11 @@ class Folder:
         return self.path / "authentication.yaml"
 
     @property
+    def encryption(self) -> Path:
+        """The keys that Secrets are encrypted with (EncryptionConfiguration); made with the first one."""
+        return self.path / "encryption.yaml"
+
+    @property
     def audit_policy(self) -> Path:
         """What is written down of requests (Policy of audit.k8s.io), if there is such a file."""
         return self.path / "audit-policy.yaml"

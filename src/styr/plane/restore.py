@@ -20,6 +20,7 @@ from typing import Any
 
 from styr.api.store.checks import StoreError
 from styr.api.store.commit import Store, Txn
+from styr.api.store.sealing import Sealing
 from styr.api.store.snapshot import check
 from styr.api.store.sqlite import Database
 from styr.delivery.landing import APP_LABEL
@@ -182,7 +183,8 @@ def new_revision(old: int, made: str, clock: Clock) -> int:
 
 
 async def _forget_machine(path: Path, clock: Clock) -> int:
-    store = Store.open(path, clock, inline=True)
+    sealing = Sealing(Folder(path.parent).encryption, clock)
+    store = Store.open(path, clock, inline=True, sealing=sealing)
     try:
         await store.write(forget_machine)
         return store.revision

@@ -35,6 +35,7 @@ from styr.api.routes import is_proxied
 from styr.api.server import ApiServer
 from styr.api.store.checks import StoreError
 from styr.api.store.commit import Store
+from styr.api.store.sealing import Sealing
 from styr.client.client import Client
 from styr.client.controller import Manager
 from styr.client.transport import InProcessTransport
@@ -70,6 +71,8 @@ PLANE = User("system:styr", ("system:masters", "system:authenticated"))
 """Who the control plane's own controllers are."""
 
 DEFAULT_GATEWAY_PORT = 8080
+KEYS_EVERY = 3.0
+"""Seconds between two looks at the keys of encryption."""
 COLLECTIONS = (20_000, 20, 20)
 """How many new objects, and how many collections of the younger ones, bring about a collection."""
 SETTLED = 10.0
@@ -157,6 +160,7 @@ class Plane:
         self.random = random.SystemRandom()
         self._stack = stack
         self._parts: Parts | None = None
+        self._sealed: tuple[Sealing, Store] | None = None
         self._tasks = Tasks("plane")
         self.registry = own_registry()
 
@@ -201,6 +205,7 @@ class Plane:
         )
         announce(ready_text(self.folder, state))
         self._tasks.spawn(self._metrics(engine), name="metrics")
+        self._tasks.spawn(self._seal_anew(), name="keys of encryption")
         self._tasks.spawn(self._settle(), name="settle")
 
     async def _settle(self) -> None:
@@ -235,10 +240,12 @@ class Plane:
     async def _api(self, certificates: pki.Pki) -> tuple[ApiServer, Client]:
         try:
             database = self.folder.path / "store.db"
-            store = Store.open(database, self.clock)
+            sealing = Sealing(self.folder.encryption, self.clock)
+            store = Store.open(database, self.clock, sealing=sealing)
         except StoreError as error:
             raise StartError(str(error)) from None
         self._stack.push_async_callback(store.close)
+        self._sealed = (sealing, store)
         metrics = ApiMetrics(store, self.registry, database)
         keys = SigningKeys(certificates.tokens, self.clock)
         streams = _Streams(lambda: self._streams)
@@ -271,6 +278,14 @@ class Plane:
         events = AuditLog(self.folder.audit_log, self.clock)
         self._stack.push_async_callback(events.close)
         server.audit = Audit(follow(policy), events.append, self.clock, self.random)
+
+    async def _seal_anew(self) -> None:
+        assert self._sealed is not None
+        sealing, store = self._sealed
+        while True:
+            await self.clock.sleep(KEYS_EVERY)
+            if sealing.follow():
+                await store.reseal()
 
     async def _definitions(self, client: Client, parts: Parts) -> None:
         """The kinds and objects that the capabilities bring; written only when they differ."""

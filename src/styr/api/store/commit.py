@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 from styr.api.store.checks import WriteFailed
 from styr.api.store.records import Change, ObjectKey, Record, change_of, encode
+from styr.api.store.sealing import Sealing
 from styr.api.store.sqlite import Batch, Database, LogEntry
 from styr.api.store.view import Place, View
 from styr.api.store.window import MAX_BYTES, MAX_CHANGES, Window
@@ -52,6 +53,9 @@ class Backend(Protocol):
 
     def tidy(self, drop: int) -> None:
         """One short transaction: forgets the log through `drop` (0: nothing of it), gives some free space back."""
+
+    def look_for_stale(self) -> None:
+        """Notes what `tidy` is to seal anew."""
 
     @property
     def spare(self) -> int:
@@ -147,11 +151,21 @@ class Store:
         self._timed: list[Callable[[int, float, bool], None]] = []
 
     @classmethod
-    def open(cls, path: Path | str, clock: Clock, *, inline: bool = False, **limits: int) -> Store:
-        """Opens or makes the file. Raises `checks.StoreError` and its children. `:memory:` is a store for tests."""
-        database = Database(path)
+    def open(
+        cls,
+        path: Path | str,
+        clock: Clock,
+        *,
+        inline: bool = False,
+        sealing: Sealing | None = None,
+        **limits: int,
+    ) -> Store:
+        """Opens or makes the file. `sealing` encrypts what it is to, and what is not yet as it says. Raises
+        `checks.StoreError` and its children. `:memory:` is a store for tests."""
+        database = Database(path, sealing)
         try:
             contents = database.load()
+            database.reseal()
         except BaseException:
             database.close()
             raise
@@ -368,6 +382,12 @@ class Store:
                 break
             drop, rows, size = entry.revision, rows - 1, size - entry.size
         return drop
+
+    async def reseal(self) -> None:
+        """The keys of encryption have changed: what they do not seal is sealed anew, in slices between writes."""
+        await self._call(lambda _: self._backend.look_for_stale(), None)
+        if self._drain is None or self._drain.done():
+            self._drain = asyncio.get_running_loop().create_task(self._run(), name="store: sealing anew")
 
     async def close(self) -> None:
         """Finishes what is queued, then closes the file. May be called twice."""

@@ -39,7 +39,12 @@ def _add_checksums(connection: sqlite3.Connection) -> None:
         connection.execute(f"UPDATE {table} SET crc=styr_crc(key, revision, {column})")  # noqa: S608 - names of ours
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_make, _add_checksums)
+def _allow_sealing(connection: sqlite3.Connection) -> None:
+    """Format 3: a row may be sealed (`sealing`). Nothing changes here; but an older Styr would take such a row for an
+    object."""
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_make, _add_checksums, _allow_sealing)
 """STEPS[n] makes format n+1 of format n."""
 FORMAT = len(STEPS)
 

@@ -10,6 +10,7 @@ One writer: this process, held by a flock on FILE.lock. Others may read beside i
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -32,12 +33,15 @@ from styr.api.store.checks import (
 )
 from styr.api.store.migrations import FORMAT, checksum, migrate
 from styr.api.store.records import Change, ObjectKey, Record, change_of
+from styr.api.store.sealing import MARK, Sealing, SealingError
 from styr.kit.log import Log
 
 log = Log("styr.api.store")
 
 KEPT_PAGES = 256
 """Free pages that stay in the file, for what is written next: given back at once, they would be asked for again."""
+SLICE_ROWS = 32
+"""How many rows one slice seals anew."""
 SLICE_PAGES = 32
 """How many free pages one slice gives back to the file system."""
 
@@ -73,10 +77,13 @@ class Contents:
 class Database:
     """An open store file. Raises StoreError from every method."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, sealing: Sealing | None = None) -> None:
         self.path = path
-        self.spare = 0
+        self._sealing = sealing
+        self._free = 0
         """Free pages beyond KEPT_PAGES, as of the last transaction that freed some."""
+        self._stale: list[tuple[str, str | int]] = []
+        """Rows that are not sealed as they would be now: (table, its primary key)."""
         self._lock = _lock(path)
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
@@ -130,10 +137,13 @@ class Database:
         try:
             meta = dict(self._connection.execute("SELECT name, value FROM meta"))
             objects = {
-                ObjectKey.parse(key): Record(revision, data)
+                ObjectKey.parse(key): Record(revision, self._opened("objects", key, key, data))
                 for key, revision, data in checked_objects(self._connection, self.path)
             }
-            rows = checked_log(self._connection, self.path)
+            rows = [
+                (revision, key, old if old is None else self._opened("log", revision, key, old), at)
+                for revision, key, old, at in checked_log(self._connection, self.path)
+            ]
             newest = max((record.revision for record in objects.values()), default=0)
             if max(newest, rows[0][0] if rows else 0) > meta["revision"]:
                 raise Damaged(f"read store {self.path}: its revision is behind its objects; {WAY_OUT}")
@@ -149,11 +159,28 @@ class Database:
         except (KeyError, ValueError) as error:
             raise Damaged(f"read store {self.path}: {error!r}; {WAY_OUT}") from error
 
+    def _opened(self, table: str, primary: str | int, key: str, stored: bytes) -> bytes:
+        """What a row holds, in the clear. Raises SealingError, Damaged."""
+        if self._sealing is None:
+            if stored.startswith(MARK):
+                raise SealingError(f"read store {self.path}: {key} is sealed, and no keys were handed in")
+            return stored
+        if not self._sealing.is_current(key, stored):
+            self._stale.append((table, primary))
+        return self._sealing.open(key, stored)
+
+    def _sealed(self, key: str, plain: bytes) -> bytes:
+        return plain if self._sealing is None else self._sealing.seal(key, plain)
+
     def commit(self, batch: Batch) -> None:
         """Durable when it returns. Raises WriteFailed when nothing of the batch is in the file."""
         try:
+            log_rows, object_rows = list(self._log_rows(batch)), list(self._object_rows(batch))
+        except OSError as error:
+            raise WriteFailed(f"make a key to seal secrets with: {error}", full=error.errno == errno.ENOSPC) from error
+        try:
             self._connection.execute("BEGIN IMMEDIATE")
-            self._write(batch)
+            self._write(batch, log_rows, object_rows)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if self._recover() == batch.revision:
@@ -165,18 +192,32 @@ class Database:
             )
             raise WriteFailed(f"write store {self.path}: {error}", full=full) from error
 
-    def _write(self, batch: Batch) -> None:
+    def _object_rows(self, batch: Batch) -> Iterator[tuple[str, int, bytes, int]]:
+        for key, record in {change.key: change.new for change in batch.changes}.items():
+            if record:
+                text = str(key)
+                data = self._sealed(text, record.data)
+                yield text, record.revision, data, checksum(text, record.revision, data)
+
+    def _log_rows(self, batch: Batch) -> Iterator[tuple[int, str, bytes | None, float, int]]:
+        for change in batch.changes:
+            key = str(change.key)
+            old = self._sealed(key, change.old.data) if change.old else None
+            yield change.revision, key, old, batch.at, checksum(key, change.revision, old)
+
+    def _write(
+        self,
+        batch: Batch,
+        log_rows: list[tuple[int, str, bytes | None, float, int]],
+        object_rows: list[tuple[str, int, bytes, int]],
+    ) -> None:
         execute, many = self._connection.execute, self._connection.executemany
-        many("INSERT INTO log(revision, key, old, at, crc) VALUES (?, ?, ?, ?, ?)", _log_rows(batch))
+        many("INSERT INTO log(revision, key, old, at, crc) VALUES (?, ?, ?, ?, ?)", log_rows)
         final = {change.key: change.new for change in batch.changes}
         many(
             "INSERT INTO objects(key, revision, data, crc) VALUES (?, ?, ?, ?) "
             "ON CONFLICT(key) DO UPDATE SET revision=excluded.revision, data=excluded.data, crc=excluded.crc",
-            [
-                (text := str(key), record.revision, record.data, checksum(text, record.revision, record.data))
-                for key, record in final.items()
-                if record
-            ],
+            object_rows,
         )
         if gone := [(str(key),) for key, record in final.items() if record is None]:
             many("DELETE FROM objects WHERE key=?", gone)
@@ -199,8 +240,9 @@ class Database:
             execute("PRAGMA synchronous=NORMAL")
             execute("BEGIN IMMEDIATE")
             self._forget(drop)
+            self._reseal(SLICE_ROWS)
             self._count_spare()
-            for _ in range(min(self.spare, SLICE_PAGES)):
+            for _ in range(min(self._free, SLICE_PAGES)):
                 # A page a statement: the pragma yields an empty row per page, and Python's module stops at the first.
                 execute("PRAGMA incremental_vacuum(1)")
             self._count_spare()
@@ -213,7 +255,71 @@ class Database:
 
     def _count_spare(self) -> None:
         free: int = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
-        self.spare = max(0, free - KEPT_PAGES) if self._gives_back else 0
+        self._free = max(0, free - KEPT_PAGES) if self._gives_back else 0
+
+    @property
+    def spare(self) -> int:
+        """How much there is for `tidy` to do, beside the log."""
+        return self._free + len(self._stale)
+
+    def look_for_stale(self) -> None:
+        """Notes what is not sealed as it would be now, after the keys have changed."""
+        if self._sealing is None:
+            return
+        self._stale.clear()
+        for table, primary, column in (("objects", "key", "data"), ("log", "revision", "old")):
+            sql = f"SELECT {primary}, key, {column} FROM {table} WHERE {column} IS NOT NULL"  # noqa: S608 - names of ours
+            for row, key, stored in self._connection.execute(sql):
+                if not self._sealing.is_current(key, stored):
+                    self._stale.append((table, row))
+
+    def reseal(self) -> None:
+        """Seals everything as it is to be now, and leaves nothing of what was in the clear in the file. Killed at any line,
+        it is done again at the next start. Raises StoreError."""
+        try:
+            while self._stale:
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._reseal(1000)
+                self._connection.execute("COMMIT")
+            if self._connection.execute("SELECT count(*) FROM meta WHERE name='scrub'").fetchone()[0]:
+                self._scrub()
+        except sqlite3.Error as error:
+            self._recover()
+            explain("seal", self.path, error)
+
+    def _reseal(self, most: int) -> None:
+        """Within a transaction. What was in the clear is zeroed in its page, and noted: other copies may be in free ones."""
+        if self._sealing is None or not self._stale:
+            return
+        execute = self._connection.execute
+        execute("PRAGMA secure_delete=ON")
+        for _ in range(min(most, len(self._stale))):
+            table, primary = self._stale.pop()
+            name, column = ("key", "data") if table == "objects" else ("revision", "old")
+            row = execute(f"SELECT key, revision, {column} FROM {table} WHERE {name}=?", (primary,)).fetchone()  # noqa: S608
+            if row is None or row[2] is None or self._sealing.is_current(row[0], row[2]):
+                continue
+            key, revision, stored = row
+            if not stored.startswith(MARK):
+                execute("INSERT OR REPLACE INTO meta VALUES ('scrub', 1)")
+            sealed = self._sealing.seal(key, self._sealing.open(key, stored))
+            execute(
+                f"UPDATE {table} SET {column}=?, crc=? WHERE {name}=?",  # noqa: S608
+                (sealed, checksum(key, revision, sealed), primary),
+            )
+
+    def _scrub(self) -> None:
+        """Writes the file anew, so that no free page holds an old text; then the WAL is emptied."""
+        try:
+            self._connection.execute("VACUUM")
+        except sqlite3.OperationalError as error:
+            if "malformed" in str(error):
+                raise
+            log.warning("the store cannot be cleared of old texts; tried again at the next start", cause=error)
+            return
+        self._connection.execute("DELETE FROM meta WHERE name='scrub'")
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.execute("PRAGMA secure_delete=OFF")
 
     def restart(self, revision: int) -> None:
         """What a restored store begins with: no history, and a revision that nobody has seen. Durable when it returns.
@@ -261,12 +367,6 @@ def _lock(path: Path | str) -> int | None:
         os.close(descriptor)
         raise InUse(f"open store {path}: another process has it open; stop it (styr down) first") from None
     return descriptor
-
-
-def _log_rows(batch: Batch) -> Iterator[tuple[int, str, bytes | None, float, int]]:
-    for change in batch.changes:
-        key, old = str(change.key), change.old.data if change.old else None
-        yield change.revision, key, old, batch.at, checksum(key, change.revision, old)
 
 
 def _undo(objects: dict[ObjectKey, Record], rows: Sequence[tuple[int, str, bytes | None, float]]) -> Iterator[Change]:
