@@ -16,6 +16,12 @@ from styr.api.discovery import SCALE, STATUS, VIRTUAL, Documented, Served
 from styr.api.schema import Schema
 from styr.api.store.commit import Store
 from styr.api.store.records import Change, Record
+from styr.api.strategies.admissionpolicies import (
+    MutatingBindingStrategy,
+    MutatingPolicyStrategy,
+    ValidatingBindingStrategy,
+    ValidatingPolicyStrategy,
+)
 from styr.api.strategies.base import BuiltinStrategy, Strategy, TypedStrategy
 from styr.api.strategies.certificates import CsrStrategy
 from styr.api.strategies.core import (
@@ -157,6 +163,10 @@ _STRATEGIES: dict[Resource, type[BuiltinStrategy]] = {
     resources.POD_DISRUPTION_BUDGET: PodDisruptionBudgetStrategy,
     resources.MUTATING_WEBHOOKS: MutatingWebhookStrategy,
     resources.VALIDATING_WEBHOOKS: ValidatingWebhookStrategy,
+    resources.VALIDATING_POLICY: ValidatingPolicyStrategy,
+    resources.VALIDATING_POLICY_BINDING: ValidatingBindingStrategy,
+    resources.MUTATING_POLICY: MutatingPolicyStrategy,
+    resources.MUTATING_POLICY_BINDING: MutatingBindingStrategy,
 }
 
 

@@ -156,7 +156,7 @@ class Checker:
         if target.kind == "map":
             return target.params[1]
         if target.kind == "struct":
-            found = (target.fields or {}).get(name)
+            found = None if target.fields is None else target.fields.get(name)
             return found or self.report(node, f"undefined field '{name}'")
         if target.kind == "param":
             self.fits(DYN, target)
@@ -272,7 +272,7 @@ class Checker:
             self.report(node, f"'{node.name}' is not a message type")
         for entry in node.entries:
             kind = self.visit(entry.value)
-            wanted = (found.fields or {}).get(entry.name)
+            wanted = None if found.fields is None else found.fields.get(entry.name)
             if wanted is None:
                 self.report(entry, f"undefined field '{entry.name}'")
                 continue

@@ -107,6 +107,16 @@ MUTATING_WEBHOOKS = Resource(
 VALIDATING_WEBHOOKS = Resource(
     *_ADMISSION, "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", False, status=False
 )
+VALIDATING_POLICY = Resource(*_ADMISSION, "ValidatingAdmissionPolicy", "validatingadmissionpolicies", False)
+VALIDATING_POLICY_BINDING = Resource(
+    *_ADMISSION, "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", False, status=False
+)
+MUTATING_POLICY = Resource(
+    _ADMISSION[0], "v1beta1", "MutatingAdmissionPolicy", "mutatingadmissionpolicies", False, status=False
+)
+MUTATING_POLICY_BINDING = Resource(
+    _ADMISSION[0], "v1beta1", "MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", False, status=False
+)
 
 GATEWAY_CLASS = Resource(
     "gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", False, short_names=("gc",)

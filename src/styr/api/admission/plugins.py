@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from styr.api.admission.accounts import ServiceAccounts
 from styr.api.admission.chain import Chain, Plugin
@@ -16,6 +17,9 @@ from styr.api.admission.defaults import (
 )
 from styr.api.admission.limits import LimitRanger
 from styr.api.admission.podsecurity.plugin import PodSecurity
+from styr.api.admission.policies.book import Book
+from styr.api.admission.policies.mutating import MutatingPolicies
+from styr.api.admission.policies.validating import ValidatingPolicies
 from styr.api.admission.priority import Priorities
 from styr.api.admission.quota.plugin import Quotas
 from styr.api.admission.webhooks.asking import Asking
@@ -26,19 +30,39 @@ from styr.api.callout import Callouts
 from styr.api.conversion import Converter
 from styr.api.registry import Registry
 from styr.api.store.commit import Store
-from styr.kinds.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
+from styr.kinds.resources import (
+    MUTATING_POLICY,
+    MUTATING_POLICY_BINDING,
+    MUTATING_WEBHOOKS,
+    VALIDATING_POLICY,
+    VALIDATING_POLICY_BINDING,
+    VALIDATING_WEBHOOKS,
+)
 from styr.kit.clock import Clock
+
+if TYPE_CHECKING:
+    from styr.api.admission.session import Allows
 
 
 class Admission:
     """The chain, and what its plugins know of the store. Call `start` before the first write of a user."""
 
     def __init__(
-        self, store: Store, registry: Registry, clock: Clock, source: random.Random, more: Iterable[Plugin] = ()
+        self,
+        store: Store,
+        registry: Registry,
+        clock: Clock,
+        source: random.Random,
+        allows: Allows,
+        more: Iterable[Plugin] = (),
     ) -> None:
+        """`allows` answers expressions that ask what a user may do."""
         self._store = store
-        self._mutating = Hooks(MUTATING_WEBHOOKS.group_resource, registry)
-        self._validating = Hooks(VALIDATING_WEBHOOKS.group_resource, registry)
+        self._mutating = Hooks(MUTATING_WEBHOOKS.group_resource, registry, allows)
+        self._validating = Hooks(VALIDATING_WEBHOOKS.group_resource, registry, allows)
+        mutating = Book(MUTATING_POLICY, MUTATING_POLICY_BINDING, registry)
+        validating = Book(VALIDATING_POLICY, VALIDATING_POLICY_BINDING, registry)
+        self._books = (mutating, validating)
         callouts = Callouts(store, source)
         self.converter = Converter(callouts, source)
         asking = Asking(callouts, self.converter, source)
@@ -54,7 +78,9 @@ class Admission:
                 PersistentVolumeClaimResize(),
                 RuntimeClasses(),
                 DefaultIngressClass(),
+                MutatingPolicies(mutating, allows),
                 MutatingWebhooks(self._mutating, asking),
+                ValidatingPolicies(validating, allows),
                 ValidatingWebhooks(self._validating, asking),
                 *more,
                 self._quotas,
@@ -64,4 +90,6 @@ class Admission:
     def start(self) -> None:
         self._mutating.follow(self._store, self.chain.forget)
         self._validating.follow(self._store, self.chain.forget)
+        for book in self._books:
+            book.follow(self._store, self.chain.forget)
         self._quotas.start(self.chain.forget)

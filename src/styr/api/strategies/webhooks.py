@@ -3,6 +3,7 @@ clientConfig."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -67,6 +68,16 @@ def _webhook(**more: Shape) -> Shape:
 class WebhookConfigurationStrategy(BuiltinStrategy):
     def validate(self, obj: Object) -> list[Cause]:
         return list(_faults(obj))
+
+    def rule_faults(self, new: Object, old: Object | None, warnings: list[str]) -> list[Cause]:
+        """New matchConditions must compile."""
+        known = [hook.get("matchConditions") for hook in old.get("webhooks") or ()] if old else []
+        return [
+            fault
+            for index, hook in enumerate(new.get("webhooks") or ())
+            if hook.get("matchConditions") and hook["matchConditions"] not in known
+            for fault in _uncompiled(hook["matchConditions"], f"webhooks[{index}].matchConditions")
+        ]
 
 
 class MutatingWebhookStrategy(WebhookConfigurationStrategy):
@@ -232,6 +243,18 @@ def condition_faults(conditions: Sequence[Mapping[str, Any]], path: str) -> Iter
         elif name in seen:
             yield invalid(f"{path}[{index}].name", f'Duplicate value: "{name}"', "FieldValueDuplicate")
         seen.add(name)
+
+
+def _uncompiled(conditions: Sequence[Mapping[str, Any]], path: str) -> Iterator[Cause]:
+    from styr.api.expressions.compiler import Compiler
+    from styr.cel.types import BOOL
+
+    compiler = Compiler(params=False)
+    for index, condition in enumerate(conditions):
+        found = compiler.compile(condition["expression"].strip(), BOOL, variables=False)
+        if found.program is None:
+            text = f"Invalid value: {json.dumps(found.text, ensure_ascii=False)}: {found.fault}"
+            yield invalid(f"{path}[{index}].expression", text)
 
 
 def _version_faults(versions: Sequence[str], path: str) -> Iterator[Cause]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from styr.api.admission.attributes import Attributes
+from styr.api.admission.request import request
 from styr.api.admission.webhooks import review
 from styr.api.admission.webhooks.hooks import Hook
 from styr.api.admission.webhooks.review import Answer, ReviewError
@@ -77,7 +78,7 @@ class Asking:
         shown = [
             None if obj is None else self.shown(attributes, obj, served) for obj in (attributes.object, attributes.old)
         ]
-        body = review.request(attributes, served, shown[0], shown[1])
+        body = request(attributes, served, shown[0], shown[1])
         asked = msgspec.json.encode([hook.identity, mutating, body])
         return Question(hook, served, body, hashlib.blake2b(asked, digest_size=24).digest(), mutating)
 

@@ -5,9 +5,10 @@ Follows the store from its write path. Called by the two plugins. Order: by name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from styr.api.admission.attributes import Attributes
 from styr.api.admission.webhooks import rules
@@ -18,14 +19,34 @@ from styr.kinds import selectors
 from styr.kinds.resources import NAMESPACE, Object
 from styr.kinds.selectors import Selector
 
+if TYPE_CHECKING:
+    from styr.api.admission.session import Allows
+
 EXEMPT = "admissionregistration.k8s.io"
 """Nothing that a configuration or policy says holds for configurations and policies: the way out of a broken one."""
 
 
-class Conditions(Protocol):
-    """`matchConditions` of one webhook, compiled. Raises ApiError when they cannot be evaluated."""
+class Conditions:
+    """`matchConditions` of one webhook, compiled when they are first asked."""
 
-    def __call__(self, attributes: Attributes, served: ServedResource, /) -> bool: ...
+    def __init__(self, spec: Object, allows: Allows) -> None:
+        self._spec = spec
+        self._allows = allows
+
+    @cached_property
+    def _compiled(self) -> Any:
+        from styr.api.admission import session
+
+        return session.for_webhook(self._spec)
+
+    def hold(self, attributes: Attributes, served: ServedResource, txn: Txn) -> bool:
+        """Raises Forbidden when they cannot be evaluated and the webhook must be asked."""
+        from styr.api.expressions.compiler import ExpressionError
+
+        try:
+            return bool(self._compiled.hold(attributes, served, txn, self._allows))
+        except ExpressionError as error:
+            raise attributes.forbidden(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +81,17 @@ class Hook:
 
 
 class Hooks:
-    """Those of one kind of configuration (`key` is its group resource). `compile` makes conditions; `changed` runs after
-    each change."""
+    """Those of one kind of configuration (`key` is its group resource). `allows` is asked by match conditions."""
 
     def __init__(
         self,
         key: str,
         registry: Registry,
-        compile: Callable[[Sequence[Object]], Conditions] | None = None,
+        allows: Allows,
     ) -> None:
         self._key = key
         self._registry = registry
-        self._compile = compile
+        self._allows = allows
         self._configurations: dict[str, list[Hook]] = {}
         self._changed: Callable[[], None] = lambda: None
         self.all: tuple[Hook, ...] = ()
@@ -103,7 +123,6 @@ class Hooks:
     def _read(self, configuration: Object) -> Iterable[Hook]:
         meta = configuration["metadata"]
         for index, spec in enumerate(configuration.get("webhooks") or ()):
-            conditions = spec.get("matchConditions")
             yield Hook(
                 meta["name"],
                 meta["uid"],
@@ -112,11 +131,8 @@ class Hooks:
                 spec,
                 selectors.from_object(spec.get("namespaceSelector")),
                 selectors.from_object(spec.get("objectSelector")),
-                self._conditions(conditions) if conditions else None,
+                Conditions(spec, self._allows) if spec.get("matchConditions") else None,
             )
-
-    def _conditions(self, conditions: Sequence[Object]) -> Conditions:
-        return self._compile(conditions) if self._compile else _unknown
 
     def may_match(self, operation: str, served: ServedResource, subresource: str) -> bool:
         """Is there one that might mean such a request?"""
@@ -134,9 +150,9 @@ class Hooks:
             found = self._version(hook, attributes)
             if (
                 found is not None
-                and _in_namespace(hook, attributes, txn)
-                and _is_selected(hook, attributes)
-                and (hook.conditions is None or hook.conditions(attributes, found))
+                and in_namespace(hook.namespace_selector, attributes, txn)
+                and is_selected(hook.object_selector, attributes)
+                and (hook.conditions is None or hook.conditions.hold(attributes, found, txn))
             ):
                 yield hook, found
 
@@ -166,32 +182,28 @@ class Hooks:
         )
 
 
-def _unknown(attributes: Attributes, served: ServedResource) -> bool:
-    raise attributes.forbidden("the matchConditions of a webhook cannot be evaluated: this server has no CEL")
-
-
-def _in_namespace(hook: Hook, attributes: Attributes, txn: Txn) -> bool:
+def in_namespace(selector: Selector, attributes: Attributes, txn: Txn) -> bool:
     """Cluster-scoped objects are in no namespace and always meant, but a Namespace counts as in itself."""
-    if not hook.namespace_selector:
+    if not selector:
         return True
     if attributes.key == NAMESPACE.group_resource:
         if attributes.object is not None and not attributes.subresource:
-            return selectors.matches(hook.namespace_selector, _labels(attributes.object))
+            return selectors.matches(selector, _labels(attributes.object))
         name = attributes.name
     elif attributes.namespace:
         name = attributes.namespace
     else:
         return True
     record = txn.get(ObjectKey(NAMESPACE.group_resource, "", name))
-    return record is not None and selectors.matches(hook.namespace_selector, _labels(record.decode()))
+    return record is not None and selectors.matches(selector, _labels(record.decode()))
 
 
-def _is_selected(hook: Hook, attributes: Attributes) -> bool:
-    if not hook.object_selector:
+def is_selected(selector: Selector, attributes: Attributes) -> bool:
+    """The new object or the old one."""
+    if not selector:
         return True
     return any(
-        obj is not None and selectors.matches(hook.object_selector, _labels(obj))
-        for obj in (attributes.object, attributes.old)
+        obj is not None and selectors.matches(selector, _labels(obj)) for obj in (attributes.object, attributes.old)
     )
 
 
