@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from styr.api import pki
 from styr.api.authn import configuration, jws
 from styr.api.authn.configuration import ConfigurationError
+from styr.api.authn.expressions import compile_expression
 from styr.api.authn.issuers import RETRY, fetch
 from styr.api.authn.oidc import Oidc
 from styr.api.server import ApiServer
@@ -110,7 +111,7 @@ async def provider(tmp_path: Path) -> AsyncIterator[World]:
     issuer.url = f"https://127.0.0.1:{server.port}"
     found = World(issuer, Clock(), tmp_path / "authentication.yaml", made.ca.read_text())
     found.write()
-    found.oidc = Oidc(found.path, found.clock, ["us"])
+    found.oidc = Oidc(found.path, found.clock, ["us"], compile=compile_expression)
     try:
         yield found
     finally:
@@ -162,6 +163,35 @@ async def test_what_makes_a_token_no_good(tmp_path: Path) -> None:
             with pytest.raises(jws.BadToken):
                 await oidc.who(token)
         assert oidc.issuer.fetches == 1  # none of it made us ask again so soon
+
+
+async def test_expressions_map_and_judge(tmp_path: Path) -> None:
+    async with provider(tmp_path) as oidc:
+        oidc.write(
+            claimMappings={
+                "username": {"expression": "claims.sub + '@' + claims.?tenant.orValue('none')"},
+                "groups": {"expression": "claims.roles.split(',').map(r, 'x:' + r)"},
+                "uid": {"expression": "claims.sub"},
+                "extra": [{"key": "acme.com/tenant", "valueExpression": "claims.tenant"}],
+            },
+            claimValidationRules=[{"expression": "claims.level > 2", "message": "level is too low"}],
+            userValidationRules=[{"expression": "!user.groups.exists(g, g == 'x:evil')", "message": "no evil"}],
+        )
+        oidc.clock.ahead = 2
+        good = {"tenant": "t1", "roles": "dev,ops", "level": 3}
+        user = await oidc.who(oidc.issuer.sign(**good))
+        assert (user.name, user.uid) == ("ann@t1", "ann")
+        assert user.groups == ("x:dev", "x:ops", "system:authenticated")
+        assert user.extra == (("acme.com/tenant", ("t1",)),)
+        for change, words in (
+            ({"level": 1}, "level is too low"),
+            ({"level": "high"}, "no such overload"),
+            ({"roles": "dev,evil"}, "no evil"),
+            ({"roles": None}, "no such key"),
+            ({"tenant": 3}, "no such overload"),
+        ):
+            with pytest.raises(jws.BadToken, match=words):
+                await oidc.who(oidc.issuer.sign(**{**good, **change}))
 
 
 async def test_an_email_must_be_verified(tmp_path: Path) -> None:
@@ -313,10 +343,14 @@ GOOD: dict[str, Any] = {
         ({"claimMappings": {}}, "claim or expression is required"),
         ({"claimMappings": {"username": {"claim": "sub"}}}, "prefix is required"),
         ({"claimMappings": {"username": {"claim": "a", "expression": "b"}}}, "can't both be set"),
-        ({"claimMappings": {"username": {"expression": "claims.sub"}}}, "CEL"),
         ({"claimValidationRules": [{}]}, "claim or expression is required"),
         ({"claimValidationRules": [{"claim": "a", "message": "b"}]}, "may not be specified"),
         ({"userValidationRules": [{}]}, "expression: Required value"),
+        ({"claimMappings": {"username": {"expression": "claims.sub +"}}}, "compilation failed"),
+        ({"claimMappings": {"username": {"expression": "claims.email"}}}, "email_verified must be used"),
+        ({"claimMappings": {"username": {"expression": "claims['email']"}}}, "email_verified must be used"),
+        ({"claimValidationRules": [{"expression": "'text'"}]}, "must evaluate to bool"),
+        ({"userValidationRules": [{"expression": "user.shoe == 1"}]}, "undefined field"),
         ({"surprise": 1}, "unknown field"),
     ],
 )
@@ -325,7 +359,7 @@ def test_a_bad_configuration_is_refused_by_field(change: dict[str, Any], words: 
     path = tmp_path / "authentication.yaml"
     path.write_text(json.dumps(config))
     with pytest.raises(ConfigurationError, match=words) as caught:
-        configuration.load(path, configuration.no_expressions)
+        configuration.load(path, compile_expression)
     assert str(path) in str(caught.value)
 
 

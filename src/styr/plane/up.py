@@ -24,6 +24,7 @@ from styr import controllers
 from styr.api import pki
 from styr.api.authn.accounts import Legacy
 from styr.api.authn.configuration import ConfigurationError
+from styr.api.authn.expressions import compile_expression
 from styr.api.authn.keys import SigningKeys
 from styr.api.authn.oidc import Oidc
 from styr.api.filters import audit_policy
@@ -260,7 +261,8 @@ class Plane:
             keys=keys,
         )
         try:
-            issuers = Oidc(self.folder.authentication, self.clock, server.accounts.audiences)
+            audiences = server.accounts.audiences
+            issuers = Oidc(self.folder.authentication, self.clock, audiences, compile=compile_expression)
         except ConfigurationError as error:
             raise StartError(f"{error}. Mend the file, or take it away.") from None
         self._stack.callback(issuers.close)

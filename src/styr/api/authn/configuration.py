@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from styr.api import bodies
@@ -28,7 +28,18 @@ MAX_ISSUERS = 64
 
 Evaluate = Callable[[Mapping[str, Any]], Any]
 """An expression with its variable given; plain Python values come out. Raises ValueError."""
-Compile = Callable[[str, str], Evaluate]
+
+
+class Expression(NamedTuple):
+    """`kind` is the type that it has in any case (`bool`, `string`, ...), "" when only its run tells; `claims` those that it
+    looks at by name."""
+
+    evaluate: Evaluate
+    kind: str = ""
+    claims: frozenset[str] = frozenset()
+
+
+Compile = Callable[[str, str], Expression]
 """(expression, the name of its one variable) -> what evaluates it. Raises ValueError."""
 
 
@@ -36,7 +47,7 @@ class ConfigurationError(Exception):
     """See the module."""
 
 
-def no_expressions(expression: str, variable: str) -> Evaluate:
+def no_expressions(expression: str, variable: str) -> Expression:
     raise ValueError("CEL expressions are not supported here: name a claim")
 
 
@@ -153,6 +164,9 @@ class _Reader:
     def __init__(self, compile: Compile) -> None:
         self.faults: list[str] = []
         self._compile = compile
+        self._named: set[str] = set()
+        self._checked: set[str] = set()
+        """Claims that the expressions of one issuer look at: for the name, and elsewhere."""
 
     def configuration(self, obj: dict[str, Any]) -> Configuration:
         if len(obj["jwt"]) > MAX_ISSUERS:
@@ -178,7 +192,8 @@ class _Reader:
     def _issuer(self, entry: dict[str, Any], path: str) -> Issuer:
         found, maps = entry["issuer"], entry["claimMappings"]
         self.faults += _issuer_faults(found, f"{path}.issuer")
-        return Issuer(
+        self._named, self._checked = set(), set()
+        made = Issuer(
             found["url"],
             frozenset(found["audiences"]),
             self._mapped(maps["username"], f"{path}.claimMappings.username", needed=True),
@@ -190,6 +205,8 @@ class _Reader:
             tuple(self._claim_rules(entry["claimValidationRules"], f"{path}.claimValidationRules")),
             tuple(self._user_rules(entry["userValidationRules"], f"{path}.userValidationRules")),
         )
+        self._check_email(path)
+        return made
 
     def _mapped(self, found: dict[str, Any], path: str, *, needed: bool = False) -> Mapped:
         claim, expression, prefix = found["claim"], found["expression"], found.get("prefix")
@@ -210,12 +227,26 @@ class _Reader:
             self.faults.append(f"{path}.prefix: non-empty prefix can't be set when claim is not set")
         return Mapped(claim, prefix or "")
 
-    def _expression(self, expression: str, variable: str, path: str) -> Evaluate | None:
+    def _expression(self, expression: str, variable: str, path: str, *, rule: bool = False) -> Evaluate | None:
         try:
-            return self._compile(expression, variable)
+            found = self._compile(expression, variable)
         except ValueError as error:
             self.faults.append(f"{path}: {error}")
             return None
+        if rule and found.kind not in ("bool", ""):
+            self.faults.append(f"{path}: must evaluate to bool")
+        if variable == "claims":
+            (self._named if path.endswith("username.expression") else self._checked).update(found.claims)
+        return found.evaluate
+
+    def _check_email(self, path: str) -> None:
+        """Whoever takes a user's name from an address must look whether it is his."""
+        if "email" in self._named and "email_verified" not in self._named | self._checked:
+            self.faults.append(
+                f"{path}.claimMappings.username.expression: claims.email_verified must be used in "
+                "claimMappings.username.expression or claimMappings.extra[*].valueExpression or "
+                "claimValidationRules[*].expression when claims.email is used in claimMappings.username.expression"
+            )
 
     def _extra(self, found: list[dict[str, Any]], path: str) -> Iterator[tuple[str, Evaluate]]:
         seen: set[str] = set()
@@ -247,7 +278,7 @@ class _Reader:
             else:
                 if entry["requiredValue"]:
                     self.faults.append(f"{where}.requiredValue: may not be specified when expression is set")
-                evaluate = self._expression(expression, "claims", f"{where}.expression")
+                evaluate = self._expression(expression, "claims", f"{where}.expression", rule=True)
                 yield Rule(expression=evaluate, message=entry["message"] or f"{expression} must be true")
 
     def _user_rules(self, found: list[dict[str, Any]], path: str) -> Iterator[Rule]:
@@ -255,7 +286,7 @@ class _Reader:
             if not entry["expression"]:
                 self.faults.append(f"{path}[{index}].expression: Required value")
                 continue
-            evaluate = self._expression(entry["expression"], "user", f"{path}[{index}].expression")
+            evaluate = self._expression(entry["expression"], "user", f"{path}[{index}].expression", rule=True)
             yield Rule(expression=evaluate, message=entry["message"] or f"{entry['expression']} must be true")
 
 
