@@ -34,13 +34,8 @@ def containers(what: str) -> Standing:
 _LATER = "a kind that became stable after Kubernetes 1.35"
 _CEL = "expressions in admission"
 MISSING: dict[tuple[str, ...], str] = {
-    ("ValidatingAdmissionPolicy", "should validate against a Deployment"): _CEL,
-    ("ValidatingAdmissionPolicy", "should allow expressions to refer variables"): _CEL,
     ("MutatingAdmissionPolicy", "should mutate a Deployment [Conformance]"): _CEL,
     ("MutatingAdmissionPolicy", "should mutate a Deployment with annotations"): _CEL,
-    ("Validing Admission webhook, reject validating webhook configurations with invalid matchConditions",): _CEL,
-    ("Mutating Admission webhook, reject mutating webhook configurations with invalid matchConditions",): _CEL,
-    ("Mutating Admission webhook, mutating webhook excluding object with specific name",): _CEL,
     ("Admission webhook, deny attach",): "attach",
     ("Pods, QOS",): "validation of pods in full",
     ("Sysctls, reject invalid sysctls",): "validation of pods in full",
