@@ -1,4 +1,4 @@
-"""API servers to measure: Styr as `styr up` runs it, and Kubernetes' own (etcd, kube-apiserver, kube-controller-manager) where
+"""API servers to measure: Styr as `styr api` runs it, and Kubernetes' own (etcd, kube-apiserver, kube-controller-manager) where
 the three are on the PATH. Both are spoken to over TLS with a bearer token, both sync what they acknowledge.
 Not a benchmark itself; `bench.api` and `bench.api_large` call it. Never contacts anything but loopback.
 """
@@ -9,15 +9,16 @@ import json
 import shutil
 import ssl
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from bench._platform import Plane, children, cpu_seconds, rss_mb
+from bench._platform import as_installed, cpu_seconds, rss_mb
 from styr.client.kubeconfig import Access, read_kubeconfig
-from styr.plane.up import free_port
+from styr.plane.ports import free_port
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
 TOKEN = "a-token-of-the-benchmark"
@@ -46,25 +47,36 @@ def rss(server: ApiServer) -> float:
 
 
 class Styr:
-    """All of the control plane but Envoy and the metrics process."""
+    """`styr api`: the API server with the controllers, as the other side has them."""
 
     def __init__(self, folder: Path) -> None:
-        self._plane = Plane(folder / "styr")
+        self._folder = folder / "styr"
+        self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> float:
-        return self._plane.up()[0]
+        began = time.monotonic()
+        line = [sys.executable, "-m", "styr", "api", "--data-dir", str(self._folder)]
+        self._process = subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=as_installed()
+        )
+        assert self._process.stdout is not None
+        said = self._process.stdout.readline()
+        if not said.startswith("Kubernetes API"):
+            raise RuntimeError(f"styr api said {said!r}")
+        return time.monotonic() - began
 
     def access(self) -> Access:
-        return read_kubeconfig(self._plane.data / "kubeconfig")
+        return read_kubeconfig(self._folder / "kubeconfig")
 
     def pids(self) -> Sequence[int]:
-        process = self._plane.process
-        assert process is not None
-        envoy = json.loads((self._plane.data / "envoy" / "envoy.json").read_text())["pid"]
-        return sorted({process.pid, *children(process.pid)} - {envoy})
+        assert self._process is not None
+        return [self._process.pid]
 
     def stop(self) -> None:
-        self._plane.down()
+        if self._process is not None and self._process.stdout is not None:
+            self._process.terminate()
+            self._process.wait(60)
+            self._process.stdout.close()
 
 
 class Kubernetes:

@@ -1,7 +1,8 @@
 """The API server over TLS as clients reach it, beside the real one: creates, lists, watches, a crowd of watchers, idling.
 
-Styr is `styr up` with its controllers; the real one is etcd, kube-apiserver and kube-controller-manager of the PATH. CPU is
-what their processes spent, by /proc, so the client's own share is not in it. Both sync every write that they acknowledge.
+Styr is `styr api`, the server with its controllers; the real one is etcd, kube-apiserver and kube-controller-manager of the
+PATH. CPU is what their processes spent, by /proc, so the client's own share is not in it. Both sync every write that they
+acknowledge.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "backup": "Write everything into one file, while it runs.",
     "restore": "Make it what it was when that file was written.",
     "keys": "What signs tokens and encrypts Secrets, and how to change it.",
+    "api": "A Kubernetes API and its controllers alone, for tests of operators.",
     "metrics": "Ask the metrics engine: queries, charts, targets, rules, data.",
     "demo": "See it all in two minutes: pushes, canaries, rollbacks, a crash.",
 }

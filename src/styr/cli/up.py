@@ -70,7 +70,8 @@ def command(
         ports = {"--port": gateway_port, "--api-port": api_port, "--metrics-port": metrics_port}
         _detach(folder, arguments(folder, ports, without_metrics))
         return
-    from styr.plane.up import Settings, StartError, serve
+    from styr.plane.control import StartError
+    from styr.plane.up import Settings, serve
 
     settings = Settings(
         folder=folder,

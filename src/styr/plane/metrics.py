@@ -47,7 +47,7 @@ def tell_of_engine(registry: CollectorRegistry, running: Callable[[], bool], res
 class Pages:
     """A `Handler`. `envoy` gives Envoy's page; OSError or ValueError means that there is none now."""
 
-    def __init__(self, registry: CollectorRegistry, envoy: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(self, registry: CollectorRegistry, envoy: Callable[[], Awaitable[bytes]] | None = None) -> None:
         self._registry = registry
         self._envoy = envoy
 
@@ -57,7 +57,7 @@ class Pages:
         if request.path.rstrip("/") == "/metrics":
             body, kind = await exposition(self._registry, request.headers.get("accept", ""))
             return Response(200, body, {"content-type": kind})
-        if request.path.rstrip("/") == "/metrics/envoy":
+        if self._envoy is not None and request.path.rstrip("/") == "/metrics/envoy":
             try:
                 return Response(200, await self._envoy(), {"content-type": TEXT})
             except (OSError, ValueError) as error:

@@ -1,6 +1,6 @@
 """`styr up`: starts the parts in order, says when it is ready, and stops them in the other order.
 
-Called by `cli.up`. Calls `api` (the only room that does), `client`, `plane.capabilities`. Never decides anything: all that
+Called by `cli.up`. Calls `plane.control`, `client`, `plane.capabilities`. Never decides anything: all that
 happens after the start happens in controllers.
 
 SIGINT (Ctrl-C) stops everything, the apps too; SIGTERM stops the control plane and leaves Envoy, the metrics process and the
@@ -15,31 +15,12 @@ import gc
 import os
 import random
 import signal
-import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from styr import controllers
-from styr.api import pki
-from styr.api.authn.accounts import Legacy
-from styr.api.authn.configuration import ConfigurationError
-from styr.api.authn.expressions import compile_expression
-from styr.api.authn.keys import SigningKeys
-from styr.api.authn.oidc import Oidc
-from styr.api.filters import audit_policy
-from styr.api.filters.audit import Audit, follow
-from styr.api.filters.audit_log import AuditLog
-from styr.api.filters.audit_policy import PolicyError
-from styr.api.metrics import ApiMetrics
-from styr.api.routes import is_proxied
-from styr.api.server import ApiServer
-from styr.api.store.checks import StoreError
-from styr.api.store.commit import Store
-from styr.api.store.sealing import Sealing
 from styr.client.client import Client
 from styr.client.controller import Manager
-from styr.client.transport import InProcessTransport
 from styr.delivery import kinds as delivery_kinds
 from styr.gateway import kinds as gateway_kinds
 from styr.gateway.envoy import recorded
@@ -47,11 +28,8 @@ from styr.gateway.protos import GatewayError
 from styr.kinds import meta
 from styr.kinds.errors import AlreadyExists, NotFound, Unavailable
 from styr.kinds.resources import CRD, GATEWAY, GATEWAY_CLASS, PROMETHEUS_RULE, Object, Resource
-from styr.kinds.seams import Forward, LogOptions, NodeUsage, PodStreams, Run, StreamOptions
-from styr.kinds.transport import User
 from styr.kit.clock import SystemClock
 from styr.kit.files import make_private
-from styr.kit.followed import Followed
 from styr.kit.log import Log, setup
 from styr.kit.memory import trim
 from styr.kit.process import start_time
@@ -59,29 +37,21 @@ from styr.kit.tasks import Tasks
 from styr.metrics import invocation, launch
 from styr.metrics import kinds as metrics_kinds
 from styr.metrics.rules import builtin
+from styr.node.agent import Node
 from styr.plane.capabilities import Parts, all_controllers, build
+from styr.plane.control import COLLECTIONS, ControlPlane, StartError
 from styr.plane.down import stop_apps
 from styr.plane.folder import Folder, ready_text
 from styr.plane.metrics import Pages, own_registry, tell_of_engine
-from styr.serving import http
-from styr.serving.authn import ADMIN, Authenticator, load_or_create_token
+from styr.plane.ports import choose_port, free_port_near
+from styr.plane.seams import NodeSeams
+from styr.serving.authn import load_or_create_token
 
 log = Log("styr.plane")
 
-PLANE = User("system:styr", ("system:masters", "system:authenticated"))
-"""Who the control plane's own controllers are."""
-
 DEFAULT_GATEWAY_PORT = 8080
-KEYS_EVERY = 3.0
-"""Seconds between two looks at the keys of encryption."""
-COLLECTIONS = (20_000, 20, 20)
-"""How many new objects, and how many collections of the younger ones, bring about a collection."""
 SETTLED = 10.0
 """Seconds after which a start counts as over."""
-
-
-class StartError(Exception):
-    """The platform cannot start. The text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,37 +64,6 @@ class Settings:
     metrics_port: int | None = None
     metrics: bool = True
     node_name: str = ""
-
-
-def free_port(preferred: int = 0) -> int:
-    """A port that can be bound on loopback now: the preferred one, or any. Raises OSError for a preferred one in use."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", preferred))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def choose_port(asked: int | None, last: int, default: int, option: str) -> int:
-    """Raises StartError when the port that was asked for, or that remotes and kubeconfigs already name, is taken."""
-    wanted = last if asked is None else asked
-    try:
-        return free_port(wanted or (default if asked is None else 0))
-    except OSError as error:
-        if asked is None and not last:
-            return free_port()
-        why = "in use by another program" if error.errno == 98 else error.strerror
-        raise StartError(
-            f"Port {wanted} on 127.0.0.1 is {why}. Free it, or choose another: `styr up {option} PORT` (0 for any free one)."
-        ) from None
-
-
-def free_port_near(last: int) -> int:
-    """The port of last time if it is still free, else any: nothing but bookmarks names it."""
-    try:
-        return free_port(last)
-    except OSError:
-        return free_port()
 
 
 async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -161,7 +100,6 @@ class Plane:
         self.random = random.SystemRandom()
         self._stack = stack
         self._parts: Parts | None = None
-        self._sealed: tuple[Sealing, Store] | None = None
         self._tasks = Tasks("plane")
         self.registry = own_registry()
 
@@ -172,11 +110,10 @@ class Plane:
         setup()
         last = self.folder.state()
         api_port = choose_port(self.settings.api_port, last.api_port, 0, "--api-port")
-        try:
-            certificates = pki.ensure(self.folder.path / "pki", self.clock)
-        except pki.PkiError as error:
-            raise StartError(str(error)) from None
-        server, client = await self._api(certificates)
+        control = ControlPlane(self.folder, self._stack, self.clock, self.random, self.registry)
+        node = NodeSeams(self._node)
+        await control.start(logs=node.logs, streams=node, use=node.usage)
+        server, client = control.server, control.client
         engine = self._engine(last.metrics_port, api_port)
         parts = build(
             client,
@@ -187,16 +124,14 @@ class Plane:
             registry=self.registry,
             clock=self.clock,
             rng=self.random,
-            trusted=controllers.trusted(
-                certificates.ca.read_text(), Legacy(server.accounts), pki.Signer(certificates, self.clock)
-            ),
+            trusted=control.trusted(),
         )
         self._parts = parts
         server.mount("/git", parts.source.handler)
         server.mount("/metrics", Pages(self.registry, parts.gateway.statistics))
         await self._definitions(client, parts)
         await self._run(client, parts)
-        port = await self._listen(server, certificates, api_port)
+        port = await control.listen(api_port)
         state = self.folder.write_state(
             api_port=port,
             gateway_port=parts.gateway.port,
@@ -206,7 +141,7 @@ class Plane:
         )
         announce(ready_text(self.folder, state))
         self._tasks.spawn(self._metrics(engine), name="metrics")
-        self._tasks.spawn(self._seal_anew(), name="keys of encryption")
+        self._tasks.spawn(control.seal_anew(), name="keys of encryption")
         self._tasks.spawn(self._settle(), name="settle")
 
     async def _settle(self) -> None:
@@ -214,22 +149,11 @@ class Plane:
         await self.clock.sleep(SETTLED)
         await asyncio.to_thread(trim)
 
-    def _logs(self, namespace: str, name: str, uid: str, options: LogOptions) -> AsyncIterator[bytes]:
+    def _node(self) -> Node:
         """The server is made before the node, which needs a client of the server."""
         if self._parts is None:
             raise Unavailable("the node is starting")
-        return self._parts.node.logs(namespace, name, uid, options)
-
-    async def _use(self) -> NodeUsage:
-        if self._parts is None:
-            raise Unavailable("the node is starting")
-        return await self._parts.node.usage()
-
-    @property
-    def _streams(self) -> PodStreams:
-        if self._parts is None:
-            raise Unavailable("the node is starting")
-        return self._parts.node.streams
+        return self._parts.node
 
     def _gateway_port(self, last: int) -> int:
         """An Envoy that was left running holds the last port itself; only another port must be free."""
@@ -237,57 +161,6 @@ class Plane:
         if last and asked in (None, last) and recorded(self.folder.path / "envoy") is not None:
             return last
         return choose_port(asked, last, DEFAULT_GATEWAY_PORT, "--port")
-
-    async def _api(self, certificates: pki.Pki) -> tuple[ApiServer, Client]:
-        try:
-            database = self.folder.path / "store.db"
-            sealing = Sealing(self.folder.encryption, self.clock)
-            store = Store.open(database, self.clock, sealing=sealing)
-        except StoreError as error:
-            raise StartError(str(error)) from None
-        self._stack.push_async_callback(store.close)
-        self._sealed = (sealing, store)
-        metrics = ApiMetrics(store, self.registry, database)
-        keys = SigningKeys(certificates.tokens, self.clock)
-        streams = _Streams(lambda: self._streams)
-        server = ApiServer(
-            store,
-            clock=self.clock,
-            random=self.random,
-            logs=self._logs,
-            streams=streams,
-            use=self._use,
-            metrics=metrics,
-            keys=keys,
-        )
-        try:
-            audiences = server.accounts.audiences
-            issuers = Oidc(self.folder.authentication, self.clock, audiences, compile=compile_expression)
-        except ConfigurationError as error:
-            raise StartError(f"{error}. Mend the file, or take it away.") from None
-        self._stack.callback(issuers.close)
-        server.tokens.kinds.append(issuers)
-        server.allows_anonymous = issuers.allows_anonymous
-        self._audit(server)
-        await server.start()
-        return server, Client(InProcessTransport(server, PLANE), user_agent="styr")
-
-    def _audit(self, server: ApiServer) -> None:
-        try:
-            policy = Followed(self.folder.audit_policy, audit_policy.load, self.clock.monotonic, (PolicyError,))
-        except PolicyError as error:
-            raise StartError(f"{error}. Mend the file, or take it away.") from None
-        events = AuditLog(self.folder.audit_log, self.clock)
-        self._stack.push_async_callback(events.close)
-        server.audit = Audit(follow(policy), events.append, self.clock, self.random)
-
-    async def _seal_anew(self) -> None:
-        assert self._sealed is not None
-        sealing, store = self._sealed
-        while True:
-            await self.clock.sleep(KEYS_EVERY)
-            if sealing.follow():
-                await store.reseal()
 
     async def _definitions(self, client: Client, parts: Parts) -> None:
         """The kinds and objects that the capabilities bring; written only when they differ."""
@@ -352,48 +225,6 @@ class Plane:
         except OSError as error:
             log.error("the metrics process cannot be started", cause=error)
         await engine.supervise()
-
-    async def _listen(self, server: ApiServer, certificates: pki.Pki, port: int) -> int:
-        try:
-            token = load_or_create_token(self.folder.token)
-            authenticator = Authenticator({token: ADMIN}, server.tokens)
-            server.tokens.static = authenticator.known
-            listener = await http.serve(
-                server,
-                port=port,
-                tls=certificates.context(),
-                authenticate=authenticator,
-                passes=is_proxied,
-            )
-        except (pki.PkiError, http.PortTaken) as error:
-            raise StartError(str(error)) from None
-        self._stack.push_async_callback(listener.close)
-        pki.kubeconfig(
-            self.folder.kubeconfig, server=f"https://127.0.0.1:{listener.port}", ca=certificates.ca, token=token
-        )
-        return listener.port
-
-
-class _Streams:
-    """The node's streams, once there is a node."""
-
-    def __init__(self, node: Callable[[], PodStreams]) -> None:
-        self._node = node
-
-    async def exec(self, namespace: str, name: str, uid: str, options: StreamOptions, /) -> Run:
-        return await self._node().exec(namespace, name, uid, options)
-
-    async def attach(self, namespace: str, name: str, uid: str, options: StreamOptions, /) -> Run:
-        return await self._node().attach(namespace, name, uid, options)
-
-    async def forward(self, namespace: str, name: str, uid: str, /) -> Forward:
-        return await self._node().forward(namespace, name, uid)
-
-    async def address(self, namespace: str, name: str, uid: str, port: int, /) -> tuple[str, int]:
-        return await self._node().address(namespace, name, uid, port)
-
-    async def about(self, node: str, path: str, /) -> tuple[str, bytes] | None:
-        return await self._node().about(node, path)
 
 
 async def ensure(client: Client, resource: Resource, wanted: Object) -> None:
