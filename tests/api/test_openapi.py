@@ -16,6 +16,7 @@ import pytest
 
 from styr.api.discovery import Documented, Served, Subresource
 from styr.api.openapi import builtin, documents, gnostic
+from styr.api.verbs.delete import RETURNED
 from styr.kinds.resources import Resource
 from styr.kinds.transport import Response
 from tests.api.generate_openapi import digest
@@ -75,6 +76,18 @@ def test_the_documents_of_builtin_kinds_are_those_of_a_real_server() -> None:
     ours = {name: digest(json.loads(documents.encoded(document))) for name, document in made.items()}
     assert [name for name in REAL["digests"] if ours.get(name) != REAL["digests"][name]] == []
     assert ours.keys() == REAL["digests"].keys()
+
+
+def test_a_deletion_gives_what_the_documents_say() -> None:
+    found = set()
+    for path, raw in builtin.load().paths.items():
+        operation = json.loads(bytes(raw)).get("delete", {})
+        if operation.get("x-kubernetes-action") == "delete":
+            kind = operation["x-kubernetes-group-version-kind"]
+            plural = path.split("/")[-2]
+            if not operation["responses"]["200"]["schema"]["$ref"].endswith(".Status"):
+                found.add(f"{plural}.{kind['group']}" if kind["group"] else plural)
+    assert found == RETURNED
 
 
 @pytest.fixture

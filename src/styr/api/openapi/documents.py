@@ -11,7 +11,7 @@ import asyncio
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -27,6 +27,7 @@ from styr.kinds.errors import NotAcceptable
 from styr.kinds.resources import Resource
 from styr.kinds.transport import Request, Response
 from styr.kit.clock import Clock
+from styr.kit.memory import trim
 from styr.version import KUBERNETES_VERSION, __version__
 
 _JSON = "application/json"
@@ -121,6 +122,7 @@ class OpenApi:
             known = self._made.get((name, form))
             if known is None or known.fingerprint != fingerprint:
                 body = await asyncio.to_thread(_build, name, form, self._parts[name])
+                await asyncio.to_thread(trim)  # the table, and what was made of it, took 8 MB for a moment
                 known = self._made[name, form] = _Made(fingerprint, body)
         return known.body
 
@@ -158,10 +160,14 @@ def _group_version(resource: Resource) -> str:
 def _build(name: str, form: str, entries: Sequence[Documented]) -> bytes:
     table = builtin.load()
     document = v2(table, entries) if name == _V2 else v3(table, name, entries)
-    body = encoded(document)
-    if form == "protobuf":
-        body = gnostic.encode("v2" if name == _V2 else "v3", msgspec.json.decode(body))
-    return gzip.compress(body, 6, mtime=0)
+    if form == "json":
+        return gzip.compress(encoded(document), 6, mtime=0)
+    return gzip.compress(gnostic.encode("v2" if name == _V2 else "v3", document), 6, mtime=0)
+
+
+def _raw(value: Json) -> msgspec.Raw:
+    """One path or definition at a time: as objects, all of them would take 30 MB."""
+    return msgspec.Raw(msgspec.json.encode(value))
 
 
 def encoded(document: Json) -> bytes:
@@ -169,12 +175,12 @@ def encoded(document: Json) -> bytes:
 
 
 def v3(table: Table, name: str, entries: Sequence[Documented]) -> Json:
-    paths = {path: path_v3(item, table.parameters) for path, item in _paths(table, entries, name).items()}
+    paths = {path: _raw(path_v3(item, table.parameters)) for path, item in _paths(table, entries, name)}
     own = _own(table, entries)
     schemas: Json = {}
     for entry in own:
         schemas |= _definitions(table, entry, v3=True)
-    reached = builtin.reached(table, map(msgspec.json.encode, (paths, schemas)))
+    reached = builtin.reached(table, map(msgspec.json.encode, (*paths.values(), schemas)))
     components: Json = {"schemas": found} if (found := reached | schemas) else {}
     document: Json = {"openapi": "3.0.0", "info": _INFO, "paths": paths, "components": components}
     if own:
@@ -186,12 +192,12 @@ def v3(table: Table, name: str, entries: Sequence[Documented]) -> Json:
 
 
 def v2(table: Table, entries: Sequence[Documented]) -> Json:
-    paths = _paths(table, entries)
+    paths = {path: _raw(item) for path, item in _paths(table, entries)}
     own: Json = {}
     for entry in _own(table, entries):
         own |= _definitions(table, entry, v3=False)
-    reached = builtin.reached(table, map(msgspec.json.encode, (paths, own, table.parameters)))
-    definitions = {name: definition_v2(msgspec.json.decode(raw)) for name, raw in reached.items()}
+    reached = builtin.reached(table, map(msgspec.json.encode, (*paths.values(), own, table.parameters)))
+    definitions = {name: _raw(definition_v2(msgspec.json.decode(raw))) for name, raw in reached.items()}
     return {
         "swagger": "2.0",
         "info": _INFO,
@@ -227,13 +233,12 @@ _VERBS = {
 """`x-kubernetes-action` -> the verb of discovery, where they differ."""
 
 
-def _paths(table: Table, entries: Sequence[Documented], name: str = "") -> dict[str, Json]:
+def _paths(table: Table, entries: Sequence[Documented], name: str = "") -> Iterator[tuple[str, Json]]:
     """The paths of v2 that are served, of one document of v3 or of all."""
     served = {(e.served.resource.group, e.served.resource.version, e.served.resource.plural): e.served for e in entries}
     homes = set(_ALWAYS)
     for group, version, _ in served:
         homes |= {f"apis/{group}", f"apis/{group}/{version}"} if group else {f"api/{version}"}
-    found: dict[str, Json] = {}
     for path, raw in table.paths.items():
         if name and _home(path) != name:
             continue
@@ -243,12 +248,11 @@ def _paths(table: Table, entries: Sequence[Documented], name: str = "") -> dict[
         else:
             item = msgspec.json.decode(raw) if "/".join(parts) in homes else None
         if item:
-            found[path] = item
+            yield path, item
     for entry in _own(table, entries):
         for path, item in custom.paths(table.custom, entry.served.resource, entry.list_kind).items():
             if kept := _kept(item, path.strip("/").split("/"), served):
-                found[path] = kept
-    return found
+                yield path, kept
 
 
 def _own(table: Table, entries: Sequence[Documented]) -> list[Documented]:

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 _NUMBERS = {
     "v2": {
         "Document": "swagger 1 string, info 2 Info, paths 8 Paths, definitions 9 {Schema, parameters 10 {Parameter, "
@@ -67,7 +69,7 @@ its values stand in this field. `x-`: where extensions go."""
 
 
 def encode(version: str, document: dict[str, Any]) -> bytes:
-    """A document of `v2` or `v3`. What the format has no field for is left out."""
+    """A document of `v2` or `v3`, whose paths and definitions may be raw. What the format has no field for is left out."""
     return _Codec(version).message("Document", document)
 
 
@@ -148,6 +150,8 @@ class _Codec:
         return _block(number, _block(1, name.encode()) + _block(2, self._value(kind, value)))
 
     def _value(self, kind: str, value: Any) -> bytes:
+        if isinstance(value, msgspec.Raw):
+            value = msgspec.json.decode(value)
         if kind == "string":
             return str(value).encode()
         if kind == "any":

@@ -76,8 +76,24 @@ def parse_options(call: Call, body: Object) -> Options:
     return Options(grace, uid, version, propagation, dry_run)
 
 
+RETURNED = frozenset(
+    (
+        *("persistentvolumeclaims", "persistentvolumes", "pods", "podtemplates", "resourcequotas", "serviceaccounts"),
+        *("services", "csidrivers.storage.k8s.io", "csinodes.storage.k8s.io", "storageclasses.storage.k8s.io"),
+        *(
+            "volumeattachments.storage.k8s.io",
+            "volumeattributesclasses.storage.k8s.io",
+            "deviceclasses.resource.k8s.io",
+        ),
+        *("resourceclaims.resource.k8s.io", "resourceclaimtemplates.resource.k8s.io", "resourceslices.resource.k8s.io"),
+    )
+)
+"""Kinds of which a deletion gives the object, not a Status, as Kubernetes' OpenAPI has it."""
+
+
 async def delete(call: Call) -> Response:
-    """Removes it: 200 with a Status when it is gone, with the object when something still holds it."""
+    """Removes it: 200 with a Status when it is gone (of some kinds the object), with the object when something still holds
+    it."""
     options = read_options(call)
 
     def take(txn: Txn) -> tuple[Record, bool]:
@@ -87,7 +103,7 @@ async def delete(call: Call) -> Response:
         return perform(call, txn, call.key, old, options)
 
     record, gone = await admit.write(call, take)
-    if gone and call.served.resource != POD:
+    if gone and call.served.key not in RETURNED:
         return respond(call, msgspec.json.encode(_success(call, record)))
     return await answer(call, record)
 
