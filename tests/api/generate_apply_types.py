@@ -34,7 +34,7 @@ GROUPS = {
     "resource": "resource.k8s.io",
     "flowcontrol": "flowcontrol.apiserver.k8s.io",
 }
-API = re.compile(r"io\.k8s\.api\.(\w+)\.(v\d+)\.(\w+)")
+API = re.compile(r"io\.k8s\.api\.(\w+)\.(v\d+|v1beta1(?=\.MutatingAdmissionPolicy))\.(\w+)")
 META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 NEVER_LEFT_OUT = {"io.k8s.api.core.v1.PodSpec": ["containers"]}
 """Lists that every object shows, empty ones as null."""

@@ -107,8 +107,16 @@ async def test_what_is_served_is_told_as_the_real_server_tells_it() -> None:
             ours = json.loads(response.body)
             told = list(_told(theirs))
             served = dict(_told(ours))
+            served = {name: entry for name, entry in served.items() if not _is_newer(path, name)}
             assert served.keys() <= dict(told).keys()
             assert list(served.items()) == [(name, entry) for name, entry in told if name in served]
+
+
+def _is_newer(path: str, name: str) -> bool:
+    """Has the real server this in a beta version only?"""
+    plural = name.rpartition("/")[2]
+    stable = path.endswith("/v1") or "'version': 'v1'}" in name
+    return stable and plural in {kind.resource.plural for kind in tables.kinds() if kind.storage}
 
 
 def _told(document: Any) -> Iterator[tuple[str, Any]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from styr.api.builtin import tables
 from styr.api.discovery import Documented, Served, Subresource
 from styr.api.openapi import builtin, documents, gnostic
 from styr.api.verbs.delete import RETURNED
@@ -70,7 +71,8 @@ METHODS = ("get", "put", "post", "patch", "delete", "head", "options")
 
 
 def test_the_documents_of_builtin_kinds_are_those_of_a_real_server() -> None:
-    entries, table = everything(), builtin.load()
+    newer = {kind.resource for kind in tables.kinds() if kind.storage}
+    entries, table = [entry for entry in everything() if entry.served.resource not in newer], builtin.load()
     parts = documents.parts(entries)
     made = {name: documents.v3(table, name, parts[name]) for name in parts} | {"v2": documents.v2(table, entries)}
     ours = {name: digest(json.loads(documents.encoded(document))) for name, document in made.items()}

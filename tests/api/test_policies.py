@@ -369,6 +369,28 @@ async def test_mutations_with_params_and_variables(api: Api) -> None:
     assert (await api("POST", CONFIG_MAPS, config("x")))["metadata"]["annotations"] == {"owner": "alice"}
 
 
+async def test_mutating_policies_are_the_same_objects_in_both_versions(api: Api) -> None:
+    stable, bindings = MUTATING.replace("v1beta1", "v1"), MUTATING_BINDINGS.replace("v1beta1", "v1")
+    policy = {
+        **mutating("labels", 'Object{metadata: Object.metadata{labels: {"a": "b"}}}'),
+        "apiVersion": "admissionregistration.k8s.io/v1",
+    }
+    created = await api("POST", stable, policy)
+    assert (created["apiVersion"], created["metadata"]["generation"]) == ("admissionregistration.k8s.io/v1", 1)
+    await api("POST", bindings, {**binding(policy), "apiVersion": "admissionregistration.k8s.io/v1"})
+    assert (await api("POST", CONFIG_MAPS, config("x")))["metadata"]["labels"] == {"a": "b"}
+    old = await api("GET", f"{MUTATING}/labels")
+    assert old == {**created, "apiVersion": "admissionregistration.k8s.io/v1beta1"}
+    assert (await api("PUT", f"{MUTATING}/labels", old)) == old
+    applied = {**policy, "spec": {**policy["spec"], "failurePolicy": "Ignore"}}
+    found = await api(
+        "PATCH", f"{stable}/labels?fieldManager=me&force=true", applied, type="application/apply-patch+yaml"
+    )
+    assert (found["spec"]["failurePolicy"], found["metadata"]["generation"]) == ("Ignore", 2)
+    await api("DELETE", f"{stable}/labels")
+    await api("GET", f"{MUTATING}/labels", want=404)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -4,7 +4,7 @@ path, so that a CRD is served as soon as its create returns. Called by the serve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -246,15 +246,16 @@ class Registry:
 
 def _builtin(kind: Kind) -> ServedResource:
     resource = kind.resource
-    load = cache(lambda: _STRATEGIES.get(resource, TypedStrategy)(kind))
+    stored = replace(resource, version=kind.storage or resource.version)
+    load = cache(lambda: _STRATEGIES.get(stored, TypedStrategy)(kind))
     return ServedResource(
         resource,
         load,
-        resource.version,
+        stored.version,
         list_kind=f"{resource.kind}List",
         verbs=kind.verbs,
         subresources={name: sub for name, sub in kind.subresources.items() if name in IMPLEMENTED},
-        type=cache(lambda: types.builtin(resource.api_version, resource.kind) or types.custom(load().shape or {})),
+        type=cache(lambda: types.builtin(stored.api_version, stored.kind) or types.custom(load().shape or {})),
     )
 
 

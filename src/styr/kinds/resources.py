@@ -111,6 +111,9 @@ VALIDATING_POLICY = Resource(*_ADMISSION, "ValidatingAdmissionPolicy", "validati
 VALIDATING_POLICY_BINDING = Resource(
     *_ADMISSION, "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", False, status=False
 )
+STABLE_LATER = {"admissionregistration.k8s.io/v1beta1": "admissionregistration.k8s.io/v1"}
+"""A beta version and the stable one in which a later Kubernetes has its kinds too, unchanged. They are served in both, and
+stored in the beta version."""
 MUTATING_POLICY = Resource(
     _ADMISSION[0], "v1beta1", "MutatingAdmissionPolicy", "mutatingadmissionpolicies", False, status=False
 )

@@ -32,10 +32,7 @@ def containers(what: str) -> Standing:
 
 
 _LATER = "a kind that became stable after Kubernetes 1.35"
-_CEL = "expressions in admission"
 MISSING: dict[tuple[str, ...], str] = {
-    ("MutatingAdmissionPolicy", "should mutate a Deployment [Conformance]"): _CEL,
-    ("MutatingAdmissionPolicy", "should mutate a Deployment with annotations"): _CEL,
     ("Admission webhook, deny attach",): "attach",
     ("Pods, QOS",): "validation of pods in full",
     ("Sysctls, reject invalid sysctls",): "validation of pods in full",
@@ -46,8 +43,6 @@ MISSING: dict[tuple[str, ...], str] = {
     ("PersistentVolumes(Claims), apply changes to a pv/pvc status",): "the first phase of volumes and claims",
     ("New Event resource lifecycle, testing a single event",): "events.k8s.io",
     ("New Event resource lifecycle, testing a list of events",): "events.k8s.io",
-    ("MutatingAdmissionPolicy API",): _LATER,
-    ("MutatingAdmissionPolicyBinding API",): _LATER,
     ("PodCertificateRequest API operations",): _LATER,
     ("CRUD operations for clustertrustbundles",): _LATER,
     ("CRUD operations for devicetaintrules",): _LATER,

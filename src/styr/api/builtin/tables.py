@@ -6,14 +6,15 @@ Called by the registry, once at start, and by whoever asks what a kind's subreso
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import msgspec
 
-from styr.kinds.resources import Resource
+from styr.kinds.resources import STABLE_LATER, Resource
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 """What every stored resource can do, with few exceptions."""
@@ -44,13 +45,28 @@ class Kind:
     allows_blind_update: bool = True
     """May a PUT leave resourceVersion out?"""
     selectable: tuple[str, ...] = ()
+    storage: str = ""
+    """The version that objects are stored in, when it is another one."""
 
 
 @cache
 def kinds() -> tuple[Kind, ...]:
     """All of them, in the order of discovery."""
     raw = resources.files(__package__).joinpath("resources.json").read_bytes()
-    return tuple(_kind(entry) for entry in msgspec.json.decode(raw)["resources"])
+    published = [_kind(entry) for entry in msgspec.json.decode(raw)["resources"]]
+    return tuple(sorted((*published, *_stable(published)), key=_place))
+
+
+def _place(kind: Kind) -> tuple[str, str, str]:
+    return kind.resource.group, kind.resource.version, kind.resource.plural
+
+
+def _stable(published: list[Kind]) -> Iterator[Kind]:
+    """The kinds of `STABLE_LATER`."""
+    for kind in published:
+        resource = kind.resource
+        if home := STABLE_LATER.get(resource.api_version):
+            yield replace(kind, resource=replace(resource, version=home.rpartition("/")[2]), storage=resource.version)
 
 
 def _kind(entry: dict[str, Any]) -> Kind:

@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from styr.kinds.resources import STABLE_LATER
+
 _REFERENCE = re.compile(rb'"\$ref":"#/(?:definitions|components/schemas)/([^"]+)"')
 
 
@@ -51,7 +53,24 @@ def digest() -> str:
 
 
 def load() -> Table:
-    return msgspec.json.decode(lzma.decompress(_bytes()), type=Table)
+    table = msgspec.json.decode(lzma.decompress(_bytes()), type=Table)
+    for beta, stable in STABLE_LATER.items():
+        old, new = beta.rpartition("/")[2], stable.rpartition("/")[2]
+        for tables, sign in (
+            (table.definitions, beta.partition(".")[0] + "."),
+            (table.paths, f"/{beta.partition('/')[0]}/"),
+        ):
+            _copy(tables, sign, old, new)
+    return table
+
+
+def _copy(known: dict[str, msgspec.Raw], sign: str, old: str, new: str) -> None:
+    """What of one version another has not, in its words."""
+    for name in [name for name in known if f"{sign}{old}" in name]:
+        raw = bytes(known[name])
+        for word, other in ((old, new), (old.capitalize(), new.capitalize())):
+            raw = raw.replace(word.encode(), other.encode())
+        known.setdefault(name.replace(old, new), msgspec.Raw(raw))
 
 
 def reached(table: Table, roots: Iterable[bytes]) -> dict[str, msgspec.Raw]:

@@ -17,6 +17,8 @@ from typing import Any
 
 import msgspec
 
+from styr.kinds.resources import STABLE_LATER
+
 META = "meta.k8s.io/v1"
 SCHEMA = ("apiextensions.k8s.io/v1", "JSONSchemaProps")
 
@@ -80,6 +82,8 @@ def ready(shape: Shape) -> Shape:
 def table() -> dict[str, dict[str, str]]:
     raw = resources.files("styr.api.protobuf").joinpath("fields.json").read_bytes()
     packages: dict[str, dict[str, str]] = msgspec.json.decode(raw)["packages"]
+    for beta, stable in STABLE_LATER.items():
+        packages[stable] = packages[beta] | packages[stable]
     return packages
 
 
