@@ -6,7 +6,6 @@ Called by the server for a POST to one of `discovery.VIRTUAL`, after authorizati
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -15,9 +14,7 @@ from styr.api import media
 from styr.api.authn.jws import BadToken
 from styr.api.authn.tokens import Tokens
 from styr.api.authz import Attributes, Rbac, Rule
-from styr.api.schema import Schema, compile_schema
 from styr.api.strategies.base import invalid, required
-from styr.api.strategies.shapes import TEXT, Shape, default, many, root, struct, table
 from styr.kinds import selectors
 from styr.kinds.errors import BadRequest, Cause, Invalid
 from styr.kinds.resources import Object
@@ -36,11 +33,12 @@ async def review(
     user = request.user
     if user is None or not isinstance(request.body, bytes):
         raise BadRequest("a review needs a user and a body")
-    obj = _decode(request, kind)
-    spec = obj["spec"]
-    metadata: Object = {"creationTimestamp": None}
+    api_version = _GROUPS.get(kind, _AUTHORIZATION)
+    obj = media.decode_kind(request.body, request.headers.get("content-type", ""), api_version, kind)
+    spec = obj.get("spec") or {}
+    metadata: Object = {}
     if kind == "SelfSubjectRulesReview":
-        if not spec["namespace"]:
+        if not spec.get("namespace"):
             raise BadRequest("no namespace on request")
         spec, status = {}, _rules(rbac, user, spec["namespace"])
     elif kind == "SelfSubjectReview":
@@ -52,9 +50,9 @@ async def review(
         if namespace:
             metadata["namespace"] = namespace
         status = _access(rbac, _subject(kind, spec, user), kind, obj, namespace)
-    answer = {"kind": kind, "apiVersion": obj["apiVersion"], "metadata": metadata}
+    answer: Object = {"kind": kind, "apiVersion": api_version, "metadata": metadata}
     if kind != "SelfSubjectReview":
-        answer["spec"] = {key: value for key, value in spec.items() if value not in ("", [], None)}
+        answer["spec"] = spec
     return Response(201, msgspec.json.encode({**answer, "status": status}), {"content-type": "application/json"})
 
 
@@ -65,72 +63,37 @@ def user_info(user: User) -> Object:
     return {key: value for key, value in info.items() if value}
 
 
-@cache
-def _schema(kind: str) -> Schema:
-    word, words = default(TEXT, ""), default(many(TEXT), [])
-    requirement = struct(("key", "operator"), key=TEXT, operator=TEXT, values=words)
-    selector = struct(rawSelector=word, requirements=default(many(requirement), []))
-    names = ("verb", "group", "version", "resource", "subresource", "namespace", "name")
-    attributes = struct(fieldSelector=selector, labelSelector=selector, **dict.fromkeys(names, word))
-    access: dict[str, Shape] = {
-        "resourceAttributes": attributes,
-        "nonResourceAttributes": struct(path=word, verb=word),
-    }
-    whose: dict[str, Shape] = {"user": word, "uid": word, "groups": words, "extra": default(table(many(TEXT)), {})}
-    specs: dict[str, dict[str, Shape]] = {
-        "SelfSubjectAccessReview": access,
-        "SubjectAccessReview": access | whose,
-        "LocalSubjectAccessReview": access | whose,
-        "SelfSubjectRulesReview": {"namespace": word},
-        "TokenReview": {"token": word, "audiences": words},
-        "SelfSubjectReview": {},
-    }
-    return compile_schema(root(spec=default(struct(**specs[kind]), {})))
-
-
-def _decode(request: Request, kind: str) -> Object:
-    assert isinstance(request.body, bytes)
-    obj = media.decode_object(request.body, request.headers.get("content-type", ""))
-    for field, value in (("apiVersion", _GROUPS.get(kind, _AUTHORIZATION)), ("kind", kind)):
-        if obj.setdefault(field, value) != value:
-            raise BadRequest(f"{field} must be {value}, not {obj[field]!r}")
-    schema = _schema(kind)
-    schema.prune(obj)
-    if faults := schema.validate(schema.default(obj)):
-        raise BadRequest("; ".join(f"{fault['field']}: {fault['message']}" for fault in faults))
-    return obj
-
-
 async def _token(tokens: Tokens | None, spec: Object) -> Object:
-    if not spec["token"]:
+    if not spec.get("token"):
         raise BadRequest("token is required for TokenReview in authentication")
     try:
         if tokens is None:
             raise BadToken("invalid bearer token")
-        found = await tokens.review(spec["token"], spec["audiences"])
+        found = await tokens.review(spec["token"], spec.get("audiences") or ())
     except BadToken as error:
-        return {"user": {}, "error": f"[invalid bearer token, {error}]"}
+        return {"user": {}, "error": str(error)}
     return {"authenticated": True, "user": user_info(found.user), "audiences": list(found.audiences)}
 
 
 def _subject(kind: str, spec: Object, user: User) -> User:
     if kind == "SelfSubjectAccessReview":
         return user
-    extra = tuple((key, tuple(values)) for key, values in spec["extra"].items())
-    return User(spec["user"], tuple(spec["groups"]), spec["uid"], extra)
+    extra = tuple((key, tuple(values or ())) for key, values in (spec.get("extra") or {}).items())
+    return User(spec.get("user") or "", tuple(spec.get("groups") or ()), spec.get("uid") or "", extra)
 
 
 def _access(rbac: Rbac, subject: User, kind: str, obj: Object, namespace: str) -> Object:
-    spec = obj["spec"]
-    if faults := list(_access_faults(kind, obj, namespace)):
-        raise _invalid(kind, faults)
+    spec = obj.get("spec") or {}
+    if faults := _access_faults(kind, obj, namespace):
+        raise _invalid(faults)
     resource = spec.get("resourceAttributes")
     if resource is None:
-        asked = Attributes(spec["nonResourceAttributes"]["verb"], path=spec["nonResourceAttributes"]["path"])
+        path = spec["nonResourceAttributes"]
+        asked = Attributes(path.get("verb") or "", path=path.get("path") or "")
         ignored: list[str] = []
     else:
         names = ("verb", "group", "resource", "subresource", "namespace", "name")
-        asked = Attributes(*(resource[name] for name in names))
+        asked = Attributes(*(resource.get(name) or "" for name in names))
         ignored = [
             text for field in ("fieldSelector", "labelSelector") if (text := _unread(field, resource.get(field)))
         ]
@@ -140,17 +103,18 @@ def _access(rbac: Rbac, subject: User, kind: str, obj: Object, namespace: str) -
 
 
 def _access_faults(kind: str, obj: Object, namespace: str) -> list[Cause]:
-    spec = obj["spec"]
+    spec = obj.get("spec") or {}
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     faults: list[Cause] = []
+    shown = {"Path": (path or {}).get("path", ""), "Verb": (path or {}).get("verb", "")}
     if resource is not None and path is not None:
         faults.append(
-            _wrong("spec.nonResourceAttributes", path, "cannot be specified in combination with resourceAttributes")
+            _wrong("spec.nonResourceAttributes", shown, "cannot be specified in combination with resourceAttributes")
         )
     if resource is None and path is None:
         message = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         faults.append(invalid("spec.resourceAttributes", f"Invalid value: null: {message}"))
-    if kind != "SelfSubjectAccessReview" and not spec["user"] and not spec["groups"]:
+    if kind != "SelfSubjectAccessReview" and not spec.get("user") and not spec.get("groups"):
         faults.append(_wrong("spec.user", "", "at least one of user or group must be specified"))
     for field in ("fieldSelector", "labelSelector"):
         faults += _selector_faults(f"spec.resourceAttributes.{field}", (resource or {}).get(field))
@@ -158,13 +122,13 @@ def _access_faults(kind: str, obj: Object, namespace: str) -> list[Cause]:
     if kind == "LocalSubjectAccessReview":
         own.discard("namespace")
         if path is not None:
-            faults.append(_wrong("spec.nonResourceAttributes", path, "disallowed on this kind of request"))
+            faults.append(_wrong("spec.nonResourceAttributes", shown, "disallowed on this kind of request"))
         given = obj["metadata"].get("namespace") or namespace
         if given != namespace:
             raise BadRequest(f"spec.resourceAttributes.namespace must match namespace: {namespace}")
-        if resource is not None and resource["namespace"] != namespace:
+        if resource is not None and (found := resource.get("namespace") or "") != namespace:
             message = "must match metadata.namespace"
-            faults.append(_wrong("spec.resourceAttributes.namespace", resource["namespace"], message))
+            faults.append(_wrong("spec.resourceAttributes.namespace", found, message))
     if own:
         faults.append(_wrong("metadata", obj["metadata"], "must be empty"))
     return faults
@@ -173,14 +137,15 @@ def _access_faults(kind: str, obj: Object, namespace: str) -> list[Cause]:
 def _selector_faults(path: str, selector: Any) -> list[Cause]:
     if selector is None:
         return []
-    if selector["rawSelector"] and selector["requirements"]:
-        message = "may not specified at the same time as requirements"
-        return [_wrong(f"{path}.rawSelector", selector["rawSelector"], message)]
-    if not selector["rawSelector"] and not selector["requirements"]:
-        return [required(f"{path}.requirements", f"when {path} is specified, requirements or rawSelector is required")]
+    raw, requirements = selector.get("rawSelector") or "", selector.get("requirements") or []
     faults: list[Cause] = []
-    for index, entry in enumerate(selector["requirements"]):
-        where, count = f"{path}.requirements[{index}]", len(entry["values"])
+    if raw and requirements:
+        message = "may not specified at the same time as requirements"
+        faults.append(_wrong(f"{path}.rawSelector", raw, message))
+    if not raw and not requirements:
+        return [required(f"{path}.requirements", f"when {path} is specified, requirements or rawSelector is required")]
+    for index, entry in enumerate(requirements):
+        where, count = f"{path}.requirements[{index}]", len(entry.get("values") or ())
         if entry["operator"] in ("In", "NotIn") and not count:
             faults.append(required(f"{where}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
         elif entry["operator"] in ("Exists", "DoesNotExist") and count:
@@ -193,15 +158,16 @@ def _unread(field: str, selector: Any) -> str:
     """Selectors narrow a question; RBAC does not look at them. One that cannot be read makes it wider, which is told."""
     if selector is None:
         return ""
-    good = [entry for entry in selector["requirements"] if _readable(field, entry)]
-    bad = len(good) < len(selector["requirements"])
-    if selector["rawSelector"] and field == "labelSelector":
+    raw, requirements = selector.get("rawSelector") or "", selector.get("requirements") or []
+    good = [entry for entry in requirements if _readable(field, entry)]
+    bad = len(good) < len(requirements)
+    if raw and field == "labelSelector":
         try:
-            selectors.parse(selector["rawSelector"])
+            selectors.parse(raw)
         except selectors.SelectorError:
             bad = True
-    elif selector["rawSelector"]:
-        bad = any("=" not in term for term in selector["rawSelector"].split(",") if term)
+    elif raw:
+        bad = any("=" not in term for term in raw.split(",") if term)
     if not bad:
         return ""
     return f"spec.resourceAttributes.{field} {'partially ' if good else ''}ignored due to parse error"
@@ -209,7 +175,7 @@ def _unread(field: str, selector: Any) -> str:
 
 def _readable(field: str, entry: Object) -> bool:
     if field == "fieldSelector":
-        return entry["operator"] in ("In", "NotIn") and len(entry["values"]) == 1
+        return entry["operator"] in ("In", "NotIn") and len(entry.get("values") or ()) == 1
     return entry["operator"] in _OPERATORS
 
 
@@ -217,12 +183,12 @@ def _wrong(field: str, value: Any, message: str) -> Cause:
     return invalid(field, f"Invalid value: {msgspec.json.encode(value).decode()}: {message}")
 
 
-def _invalid(kind: str, causes: list[Cause]) -> Invalid:
+def _invalid(causes: list[Cause]) -> Invalid:
+    """Kubernetes leaves the kind out here, and so do we."""
     parts = [f"{cause['field']}: {cause['message']}" for cause in causes]
     text = parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
     return Invalid(
-        f'{kind}.authorization.k8s.io "" is invalid: {text}',
-        details={"group": "authorization.k8s.io", "kind": kind, "causes": causes},
+        f'.authorization.k8s.io "" is invalid: {text}', details={"group": "authorization.k8s.io", "causes": causes}
     )
 
 

@@ -356,4 +356,4 @@ def _nothing_there() -> NotFound:
 def _not_allowed(method: str) -> ApiError:
     if not method.isalpha():
         return BadRequest(f"{method!r} is no method")
-    return MethodNotAllowed(f"the server does not allow this method on the requested resource ({method})")
+    return MethodNotAllowed("the server does not allow this method on the requested resource")

@@ -65,16 +65,19 @@ class Tokens:
         """Raises BadToken, with the reason in words."""
         if self.static is not None and (user := self.static(text.encode())) is not None:
             return Identity(user, self.shared(audiences))
-        found = self._find(text, audiences)
-        if found is None:
-            raise BadToken("invalid bearer token")
-        return found if isinstance(found, Identity) else await found()
+        try:
+            found = self._find(text, audiences)
+            if found is not None:
+                return found if isinstance(found, Identity) else await found()
+        except BadToken as error:
+            raise BadToken(f"[invalid bearer token, {error}]") from None
+        raise BadToken("invalid bearer token")
 
     def shared(self, audiences: Sequence[str]) -> tuple[str, ...]:
         """What a token that names no audience of ours is good for: this server. Raises BadToken when others are asked for."""
         found = tuple(audience for audience in audiences or self.audiences if audience in self.audiences)
         if not found and self.audiences:
-            raise BadToken(f"it is for this server alone, not for {list(audiences)!r}")
+            raise BadToken("invalid bearer token")
         return found
 
     def _find(self, text: str, audiences: Sequence[str]) -> Identity | Later | None:

@@ -175,8 +175,11 @@ class Rbac:
                 return
             rules = self._roles.get(binding.role)
             if rules is None:
-                details = {"name": binding.role_name, "group": GROUP, "kind": binding.role_plural}
-                raise NotFound(f'{binding.role_plural}.{GROUP} "{binding.role_name}" not found', details=details)
+                plural = (
+                    f"{obj['kind'].lower()}s"  # the binding's, though it is the role that is missing: Kubernetes' words
+                )
+                details = {"name": binding.role_name, "group": GROUP, "kind": plural}
+                raise NotFound(f'{plural}.{GROUP} "{binding.role_name}" not found', details=details)
             escalation.confirm(user, obj, tuple(self.rules(user, namespace)), rules)
 
 

@@ -125,34 +125,68 @@ class BindingStrategy(BuiltinStrategy):
     shape = root(
         subjects=many(
             struct(
-                ("kind", "name"),
-                kind=one_of("User", "Group", "ServiceAccount"),
-                name=TEXT,
+                kind=default(TEXT, ""),
+                name=default(TEXT, ""),
                 namespace=TEXT,
                 apiGroup=TEXT,
             )
         ),
-        roleRef=struct(("kind", "name"), apiGroup=TEXT, kind=one_of("Role", "ClusterRole"), name=TEXT),
+        roleRef=default(struct(apiGroup=TEXT, kind=default(TEXT, ""), name=default(TEXT, "")), {}),
     )
     name_is_path_segment = True
 
     def default(self, obj: Object) -> None:
-        parts = [*obj.get("subjects", ()), *([obj["roleRef"]] if "roleRef" in obj else ())]
-        for part in parts:
+        for part in (*obj.get("subjects", ()), obj["roleRef"]):
             if not part.get("apiGroup"):  # Go writes "" for one that is not given
                 part["apiGroup"] = "" if part["kind"] == "ServiceAccount" else _RBAC
 
     def validate(self, obj: Object) -> list[Cause]:
-        if "roleRef" not in obj:
-            return [required("roleRef")]
+        cluster, ref = obj["kind"] == "ClusterRoleBinding", obj["roleRef"]
         faults: list[Cause] = []
-        cluster = obj["kind"] == "ClusterRoleBinding"
+        if ref["apiGroup"] != _RBAC:
+            faults.append(_unsupported("roleRef.apiGroup", ref["apiGroup"], _RBAC))
+        kinds = ("ClusterRole",) if cluster else ("Role", "ClusterRole")
+        if ref["kind"] not in kinds:
+            faults.append(_unsupported("roleRef.kind", ref["kind"], *kinds))
+        if not ref["name"]:
+            faults.append(required("roleRef.name"))
+        elif ref["name"] in (".", "..") or "/" in ref["name"] or "%" in ref["name"]:
+            faults.append(
+                invalid(
+                    "roleRef.name",
+                    f"Invalid value: {json.dumps(ref['name'])}: may not be '.', '..', or contain '/' or '%'",
+                )
+            )
         for index, subject in enumerate(obj.get("subjects", ())):
-            if subject["kind"] == "ServiceAccount" and not subject.get("namespace") and cluster:
-                faults.append(required(f"subjects[{index}].namespace"))
-        if cluster and obj["roleRef"]["kind"] != "ClusterRole":
-            faults.append(invalid("roleRef.kind", 'Unsupported value: "Role": supported values: "ClusterRole"'))
+            faults += _subject_faults(subject, f"subjects[{index}]", cluster=cluster)
         return faults
 
     def validate_update(self, new: Object, old: Object) -> list[Cause]:
-        return [invalid("roleRef", "Invalid value: cannot change roleRef")] if new["roleRef"] != old["roleRef"] else []
+        if new["roleRef"] == old["roleRef"]:
+            return []
+        ref = new["roleRef"]
+        shown = json.dumps(
+            {"APIGroup": ref["apiGroup"], "Kind": ref["kind"], "Name": ref["name"]}, separators=(",", ":")
+        )
+        return [invalid("roleRef", f"Invalid value: {shown}: cannot change roleRef")]
+
+
+def _subject_faults(subject: Object, path: str, *, cluster: bool) -> list[Cause]:
+    faults = [] if subject["name"] else [required(f"{path}.name")]
+    if subject["kind"] == "ServiceAccount":
+        if subject["apiGroup"]:
+            faults.append(_unsupported(f"{path}.apiGroup", subject["apiGroup"], ""))
+        if cluster and not subject.get("namespace"):
+            faults.append(required(f"{path}.namespace"))
+    elif subject["kind"] not in ("User", "Group"):
+        faults.append(_unsupported(f"{path}.kind", subject["kind"], "ServiceAccount", "User", "Group"))
+    elif subject["apiGroup"] != _RBAC:
+        faults.append(_unsupported(f"{path}.apiGroup", subject["apiGroup"], _RBAC))
+    return faults
+
+
+def _unsupported(field: str, value: str, *known: str) -> Cause:
+    shown = ", ".join(json.dumps(word) for word in known)
+    return invalid(
+        field, f"Unsupported value: {json.dumps(value)}: supported values: {shown}", "FieldValueNotSupported"
+    )

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import msgspec
 
 from styr.api import media
 from styr.api.call import Call, respond
-from styr.api.schema import Schema, compile_schema
 from styr.api.store.records import ObjectKey
 from styr.api.strategies.base import invalid
-from styr.api.strategies.shapes import TEXT, WHOLE, default, many, root, struct
 from styr.kinds.errors import BadRequest, Cause, Conflict, Invalid, NotFound, Unavailable
 from styr.kinds.resources import NODE, POD, SECRET, Object, Resource
 from styr.kinds.transport import Response
@@ -20,7 +17,8 @@ from styr.kit.clock import rfc3339
 
 API_VERSION = "authentication.k8s.io/v1"
 KIND = "TokenRequest"
-LEAST, MOST = 600, 1 << 32
+_GROUP = "authentication.k8s.io"
+LEAST, USUAL, MOST = 600, 3600, 1 << 32
 INJECTED = 3607
 """Seconds that kubelets ask for when they mount a token of their own accord: it then lasts a year, and its use is told as stale
 after that time."""
@@ -28,29 +26,24 @@ EXTENDED = 365 * 86400
 _BINDS: dict[str, Resource] = {resource.kind: resource for resource in (POD, SECRET, NODE)}
 
 
-@cache
-def _schema() -> Schema:
-    bound = struct(kind=default(TEXT, ""), apiVersion=default(TEXT, ""), name=default(TEXT, ""), uid=default(TEXT, ""))
-    spec = struct(audiences=default(many(TEXT), []), expirationSeconds=default(WHOLE, 3600), boundObjectRef=bound)
-    return compile_schema(root(spec=default(spec, {})))
-
-
 async def create_token(call: Call) -> Response:
     """Raises NotFound, BadRequest, Invalid, Conflict."""
     accounts = call.core.accounts
     if accounts is None:
         raise Unavailable("this server makes no tokens")
-    request = _read(call)
+    request = media.decode_kind(call.body, call.content_type, API_VERSION, KIND)
     record = call.core.store.get(call.key)
     if record is None:
         raise call.not_found()
     account = record.decode()
     _check_identity(call, request, account)
-    spec = request["spec"]
-    _check_seconds(spec["expirationSeconds"])
+    spec = request.get("spec") or {}
+    seconds = spec.get("expirationSeconds")
+    seconds = spec["expirationSeconds"] = USUAL if seconds is None else seconds
+    _check_seconds(seconds)
     bound = _bound(call, spec.get("boundObjectRef"))
-    audiences = spec["audiences"] = spec["audiences"] or list(accounts.audiences)
-    seconds, warn_after = spec["expirationSeconds"], 0
+    audiences = spec["audiences"] = spec.get("audiences") or list(accounts.audiences)
+    warn_after = 0
     if "pod" in bound and seconds == INJECTED and set(audiences) <= set(accounts.audiences):
         seconds, warn_after = EXTENDED, seconds
     now = call.core.clock.time()
@@ -71,29 +64,18 @@ async def create_token(call: Call) -> Response:
     return respond(call, msgspec.json.encode(answer), 201)
 
 
-def _read(call: Call) -> Object:
-    obj = media.decode_object(call.body, call.content_type)
-    for field, wanted in (("apiVersion", API_VERSION), ("kind", KIND)):
-        if obj.setdefault(field, wanted) != wanted:
-            raise BadRequest(f"the {field} in the data ({obj[field]}) does not match the expected {field} ({wanted})")
-    schema = _schema()
-    schema.prune(obj)
-    if faults := schema.validate(schema.default(obj)):
-        raise BadRequest("; ".join(f"{fault['field']}: {fault['message']}" for fault in faults))
-    return obj
-
-
 def _check_identity(call: Call, request: Object, account: Object) -> None:
     for field, wanted in (("name", call.name), ("namespace", call.namespace)):
         given = request["metadata"].get(field)
         if given and given != wanted:
             message = f'Invalid value: "{given}": must match the service account {field} if specified'
-            raise _invalid(invalid(f"metadata.{field}", message))
+            raise _invalid(invalid(f"metadata.{field}", message), call.name)
     given, uid = request["metadata"].get("uid"), account["metadata"]["uid"]
     if given and given != uid:
         raise Conflict(
             f'Operation cannot be fulfilled on {KIND}.authentication.k8s.io "{call.name}": the UID in the token request '
-            f"({given}) does not match the UID of the service account ({uid})"
+            f"({given}) does not match the UID of the service account ({uid})",
+            details={"name": call.name, "group": _GROUP, "kind": KIND},
         )
 
 
@@ -111,17 +93,18 @@ def _bound(call: Call, reference: Any) -> dict[str, Object]:
     """The object that the token is bound to; with a pod, its node too."""
     if not reference:
         return {}
-    resource = _BINDS.get(reference["kind"])
-    if resource is None or reference["apiVersion"] != resource.api_version:
-        raise BadRequest(f"cannot bind token to object of type {reference['apiVersion']}, Kind={reference['kind']}")
-    found = _get(call, resource, reference["name"])
+    kind, version, name, uid = (str(reference.get(key) or "") for key in ("kind", "apiVersion", "name", "uid"))
+    resource = _BINDS.get(kind)
+    if resource is None or version != resource.api_version:
+        shown = version if "/" in version else f"/{version}"
+        raise BadRequest(f"cannot bind token to object of type {shown}, Kind={kind}")
+    found = _get(call, resource, name)
     if found is None:
-        name = reference["name"]
         raise NotFound(f'{resource.plural} "{name}" not found', details={"name": name, "kind": resource.plural})
-    if reference["uid"] not in ("", found["metadata"]["uid"]):
+    if uid not in ("", found["metadata"]["uid"]):
         raise Conflict(
-            f'Operation cannot be fulfilled on {resource.kind} "{reference["name"]}": the UID in the bound object reference '
-            f"({reference['uid']}) does not match the UID in record. The object might have been deleted and then recreated"
+            f'Operation cannot be fulfilled on {resource.kind} "{name}": the UID in the bound object reference '
+            f"({uid}) does not match the UID in record. The object might have been deleted and then recreated"
         )
     bound = {resource.kind.lower(): found}
     if resource is POD:
@@ -142,8 +125,9 @@ def _get(call: Call, resource: Resource, name: str) -> Object | None:
     return None if record is None else record.decode()
 
 
-def _invalid(cause: Cause) -> Invalid:
+def _invalid(cause: Cause, name: str = "") -> Invalid:
+    details = {"name": name, "group": _GROUP, "kind": KIND, "causes": [cause]}
     return Invalid(
-        f'{KIND}.authentication.k8s.io "" is invalid: {cause["field"]}: {cause["message"]}',
-        details={"group": "authentication.k8s.io", "kind": KIND, "causes": [cause]},
+        f'{KIND}.{_GROUP} "{name}" is invalid: {cause["field"]}: {cause["message"]}',
+        details={key: value for key, value in details.items() if value},
     )
