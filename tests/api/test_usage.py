@@ -98,6 +98,21 @@ async def test_what_is_not_there() -> None:
         assert "the node is starting" in (await api("GET", f"{ROOT}/nodes", want=503))["message"]
 
 
+async def test_openapi() -> None:
+    async with running() as api:
+        document = await api("GET", "/openapi/v3/apis/metrics.k8s.io/v1beta1", accept="application/json")
+        assert set(document["paths"]) == {
+            "/apis/metrics.k8s.io/v1beta1/nodes",
+            "/apis/metrics.k8s.io/v1beta1/nodes/{name}",
+            "/apis/metrics.k8s.io/v1beta1/pods",
+            "/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods",
+            "/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods/{name}",
+        }
+        assert {*document["paths"]["/apis/metrics.k8s.io/v1beta1/nodes"]} == {"get", "parameters"}
+        schema = document["components"]["schemas"]["io.k8s.metrics.v1beta1.PodMetrics"]
+        assert {*schema["properties"]} == {"apiVersion", "kind", "metadata", "timestamp", "window", "containers"}
+
+
 async def test_discovery_and_tables() -> None:
     async with running() as api:
         groups = [group["name"] for group in (await api("GET", "/apis"))["groups"]]

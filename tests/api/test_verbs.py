@@ -317,6 +317,13 @@ async def test_pods_are_given_time_only_on_a_node(api: Api) -> None:
     await api("POST", PODS, pod("p", terminationGracePeriodSeconds=20))
     await api("POST", f"{PODS}/p/binding", {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}})
     await api("POST", f"{PODS}/p/binding", {"metadata": {"name": "p"}, "target": {"name": "m"}}, want=409)
+    await api("POST", PODS, pod("q"))
+    bindings = "/api/v1/namespaces/default/bindings"
+    await api("POST", bindings, {"metadata": {"name": "q"}, "target": {"name": "n"}})
+    assert (await api("GET", f"{PODS}/q"))["spec"]["nodeName"] == "n"
+    await api("POST", bindings, {"metadata": {"name": "gone"}, "target": {"name": "n"}}, want=404)
+    await api("POST", bindings, {"metadata": {}, "target": {"name": "n"}}, want=404)
+    await api("GET", bindings, want=405)
     going = await api("DELETE", f"{PODS}/p")
     assert going["metadata"]["deletionGracePeriodSeconds"] == 20
     assert going["spec"]["nodeName"] == "n"

@@ -128,6 +128,15 @@ async def test_unknown_fields_and_wrong_types_are_named(platform: Platform) -> N
     check = "--validate=strict" if kubectl_minor() >= STRICT else "--validate=true"
     text = await platform.kubectl("create", "-f", "-", check, stdin=json.dumps(odd), ok=False)
     assert "imagee" in text
+    if kubectl_minor() >= STRICT:
+        odd["metadata"]["name"] = "warned"
+        text = await platform.kubectl("apply", "-f", "-", "--validate=warn", stdin=json.dumps(odd))
+        assert 'unknown field "spec.containers[0].imagee"' in text
+        odd["metadata"]["name"] = "silent"
+        text = await platform.kubectl("create", "-f", "-", "--validate=ignore", stdin=json.dumps(odd))
+        assert "imagee" not in text
+        made = (await platform.client.get(POD, "silent", "default"))["spec"]["containers"][0]
+        assert "imagee" not in made
     wrong = pod("wrong")
     wrong["spec"]["containers"][0]["command"] = "not a list"
     text = await platform.kubectl("create", "--validate=false", "-f", "-", stdin=json.dumps(wrong), ok=False)

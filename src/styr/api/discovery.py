@@ -57,7 +57,7 @@ class Documented:
 
 
 VIRTUAL: tuple[Served, ...] = tuple(
-    Served(Resource(group, "v1", kind, plural, kind.startswith("Local"), status=False), ("create",))
+    Served(Resource(group, "v1", kind, plural, kind.startswith(("Local", "Binding")), status=False), ("create",))
     for group, kind, plural in (
         ("authorization.k8s.io", "SelfSubjectAccessReview", "selfsubjectaccessreviews"),
         ("authorization.k8s.io", "SelfSubjectRulesReview", "selfsubjectrulesreviews"),
@@ -65,9 +65,10 @@ VIRTUAL: tuple[Served, ...] = tuple(
         ("authorization.k8s.io", "LocalSubjectAccessReview", "localsubjectaccessreviews"),
         ("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews"),
         ("authentication.k8s.io", "TokenReview", "tokenreviews"),
+        ("", "Binding", "bindings"),
     )
 )
-"""Answered by `reviews`, stored nowhere. The server adds them to what it serves."""
+"""Answered by `reviews` (a Binding by its pod), stored nowhere. The server adds them to what it serves."""
 
 
 def is_discovery(path: str) -> bool:
@@ -121,13 +122,14 @@ def _paths(served: Sequence[Served]) -> set[str]:
 def version() -> Object:
     """/version. `gitVersion` must parse: clients compare minors."""
     major, minor = KUBERNETES_VERSION.removeprefix("v").split(".")[:2]
+    before = str(int(minor) - 1)
     return {
         "major": major,
         "minor": minor,
         "emulationMajor": major,
         "emulationMinor": minor,
         "minCompatibilityMajor": major,
-        "minCompatibilityMinor": minor,
+        "minCompatibilityMinor": before,
         "gitVersion": f"{KUBERNETES_VERSION}+styr-{__version__}",
         "gitCommit": "",
         "gitTreeState": "clean",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from styr.api import bootstrap, discovery, reviews, usage
+from styr.api import bootstrap, discovery, media, reviews, usage
 from styr.api.admission.certificates import CertificateRequests
 from styr.api.admission.chain import Plugin
 from styr.api.admission.plugins import Admission
@@ -237,10 +237,12 @@ class ApiServer:
         if virtual is not None:
             if request.method != "POST":
                 raise _not_allowed(request.method)
-            if bool(route.namespace) != virtual.startswith("Local"):
+            if bool(route.namespace) != virtual.startswith(("Local", "Binding")):
                 raise _nothing_there()
             if negotiate(request.headers.get("accept", "")) is not Form.OBJECT:
                 raise NotAcceptable("only the following media types are accepted: application/json")
+            if virtual == "Binding":
+                return await self._bind(request, route)
             now = self._clock.time()
             return await reviews.review(self.rbac, self.tokens, request, virtual, route.namespace, now)
         if served is None and self._usage is not None and (route.group, route.version) == (usage.GROUP, usage.VERSION):
@@ -261,6 +263,15 @@ class ApiServer:
         self._authorize(
             user, asked.verb, asked.group, asked.resource, asked.subresource, asked.namespace, asked.name, asked.path
         )
+
+    async def _bind(self, request: Request, route: Route) -> Response:
+        """A Binding that names its pod in its body, as old schedulers send it."""
+        pods = self.registry.find("", "v1", "pods")
+        assert pods is not None
+        call = Call(self._core, pods, request, route.namespace, subresource="binding", annotations=request.annotations)
+        call.name = str(media.decode_object(call.body, call.content_type)["metadata"].get("name") or "")
+        call.waits = self.chain.waits(pods, "binding")
+        return await subresources.bind(call)
 
     async def _perform(self, served: ServedResource, route: Route, verb: str, request: Request) -> Response:
         sub = route.subresource
@@ -328,7 +339,10 @@ class ApiServer:
         if self._openapi is None:
             from styr.api.openapi.documents import OpenApi  # late: most servers are never asked
 
-            self._openapi = OpenApi(self.registry.documented, lambda: self.registry.generation, self._clock)
+            more = usage.DOCUMENTED if self._usage is not None else ()
+            self._openapi = OpenApi(
+                lambda: [*self.registry.documented(), *more], lambda: self.registry.generation, self._clock
+            )
         return self._openapi
 
     def _changed(self, changes: Iterable[Change]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from styr.api.discovery import Served
+from styr.api.discovery import Documented, Served
 from styr.api.routes import Route
 from styr.api.store.commit import Store
 from styr.api.store.records import ObjectKey, Record
@@ -28,6 +28,29 @@ GROUP, VERSION = "metrics.k8s.io", "v1beta1"
 NODE_METRICS = Resource(GROUP, VERSION, "NodeMetrics", "nodes", False, status=False)
 POD_METRICS = Resource(GROUP, VERSION, "PodMetrics", "pods", status=False)
 SERVED = tuple(Served(resource, ("get", "list")) for resource in (NODE_METRICS, POD_METRICS))
+_USAGE: Object = {
+    "type": "object",
+    "description": "CPU and memory, as quantities.",
+    "additionalProperties": {"type": "string"},
+}
+_WHEN: Object = {
+    "timestamp": {"type": "string", "format": "date-time", "description": "The end of the window."},
+    "window": {"type": "string", "description": "How long it was measured, such as 15s."},
+}
+_CONTAINER: Object = {"type": "object", "properties": {"name": {"type": "string"}, "usage": _USAGE}}
+_CONTAINERS: Object = {"type": "array", "description": "Its containers, one by one.", "items": _CONTAINER}
+
+
+def _documented(served: Served, text: str, **fields: Object) -> Documented:
+    schema = {"type": "object", "description": text, "properties": {**_WHEN, **fields}}
+    return Documented(served, custom=True, schema=schema, list_kind=f"{served.resource.kind}List")
+
+
+DOCUMENTED = (
+    _documented(SERVED[0], "NodeMetrics tells what a node uses.", usage=_USAGE),
+    _documented(SERVED[1], "PodMetrics tells what a pod uses.", containers=_CONTAINERS),
+)
+"""As OpenAPI tells of them."""
 _COLUMNS: list[Object] = [
     {"name": "cpu", "type": "string", "jsonPath": ".usage.cpu"},
     {"name": "memory", "type": "string", "jsonPath": ".usage.memory"},
