@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from styr.api.aggregation.proxy import FrontProxy
 from styr.kinds import certificates
 from styr.kit.clock import Clock
 from styr.kit.files import make_private, write_atomic
@@ -77,6 +78,11 @@ class Pki:
     def tokens(self) -> Path:
         """The folder of the keys that sign ServiceAccount tokens (`authn.keys`)."""
         return self.folder / "service-account"
+
+    @property
+    def front(self) -> Path:
+        """The folder of the front proxy's CA and certificate."""
+        return self.folder / "front-proxy"
 
     def context(self) -> ssl.SSLContext:
         """For the listening side: TLS 1.2 and up, client certificates of our CA accepted, not demanded. Raises
@@ -209,6 +215,35 @@ def client_certificate(pki: Pki, clock: Clock, user: str, groups: Sequence[str] 
         .sign(authority_key, hashes.SHA256())
     )
     return _pem(certificate), _pem(key)
+
+
+FRONT_PROXY = "front-proxy-client"
+"""Who the API server is to the servers that it hands requests on to (aggregation)."""
+
+
+def front_proxy(folder: Path, clock: Clock) -> FrontProxy:
+    """Its certificate, under a CA of its own: whoever holds one of that CA is believed about who asks. Made or renewed where
+    needed. Raises `PkiError`, OSError."""
+    pki = Pki(make_private(folder))
+    certificate, key, note = folder / "client.crt", folder / "client.key", folder / "client.json"
+    if not _lasts(note, clock, (pki.ca, certificate, key)):
+        now = datetime.fromtimestamp(clock.time(), UTC)
+        if not pki.ca.exists() or _load_ca(pki)[0].not_valid_after_utc - now < timedelta(days=RENEW_DAYS):
+            _make_ca(pki, now)
+        made, made_key = client_certificate(pki, clock, FRONT_PROXY)
+        note.unlink(missing_ok=True)
+        write_atomic(key, made_key)
+        write_atomic(certificate, made, mode=0o644)
+        write_atomic(note, json.dumps({"expires": clock.time() + SERVER_DAYS * 86400}))
+    return FrontProxy(pki.ca.read_text(), certificate, key)
+
+
+def _lasts(note: Path, clock: Clock, files: Sequence[Path]) -> bool:
+    try:
+        left = float(json.loads(note.read_text())["expires"]) - clock.time()
+        return left > RENEW_DAYS * 86400 and all(path.exists() for path in files)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 class Signer:

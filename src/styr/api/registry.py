@@ -22,6 +22,8 @@ from styr.api.strategies.admissionpolicies import (
     ValidatingBindingStrategy,
     ValidatingPolicyStrategy,
 )
+from styr.api.strategies.api_service import KIND as API_SERVICE_KIND
+from styr.api.strategies.api_service import ApiServiceStrategy
 from styr.api.strategies.base import BuiltinStrategy, Strategy, TypedStrategy
 from styr.api.strategies.certificates import CsrStrategy
 from styr.api.strategies.core import (
@@ -160,6 +162,7 @@ _STRATEGIES: dict[Resource, type[BuiltinStrategy]] = {
     resources.CLUSTER_ROLE_BINDING: BindingStrategy,
     resources.CERTIFICATE_REQUEST: CsrStrategy,
     resources.CRD: CrdStrategy,
+    resources.API_SERVICE: ApiServiceStrategy,
     resources.POD_DISRUPTION_BUDGET: PodDisruptionBudgetStrategy,
     resources.MUTATING_WEBHOOKS: MutatingWebhookStrategy,
     resources.VALIDATING_WEBHOOKS: ValidatingWebhookStrategy,
@@ -176,7 +179,7 @@ class Registry:
     def __init__(self) -> None:
         self._builtin = {
             (kind.resource.group, kind.resource.version, kind.resource.plural): _builtin(kind)
-            for kind in tables.kinds()
+            for kind in (*tables.kinds(), API_SERVICE_KIND)
             if not kind.answered and kind.resource.api_version not in _NOT_YET
         }
         self._custom: dict[str, list[ServedResource]] = {}

@@ -15,6 +15,9 @@ from styr.api import bootstrap, discovery, media, reviews, usage
 from styr.api.admission.certificates import CertificateRequests
 from styr.api.admission.chain import Plugin
 from styr.api.admission.plugins import Admission
+from styr.api.aggregation.availability import Availability
+from styr.api.aggregation.proxy import FrontProxy, Proxy
+from styr.api.aggregation.services import Services
 from styr.api.authn import discovery as issuer
 from styr.api.authn.accounts import ServiceAccounts
 from styr.api.authn.keys import SigningKeys
@@ -27,6 +30,7 @@ from styr.api.filters.asked import Asked
 from styr.api.filters.asked import read as read_asked
 from styr.api.filters.audit import Audit, Event
 from styr.api.filters.priority import Place, Priority
+from styr.api.metadata import new_uid
 from styr.api.metrics import ApiMetrics
 from styr.api.registry import Registry, ServedResource
 from styr.api.routes import Route, parse, verb_of
@@ -127,6 +131,7 @@ class ApiServer:
         metrics: ApiMetrics | None = None,
         plugins: Iterable[Plugin] = (),
         keys: SigningKeys | None = None,
+        front: FrontProxy | None = None,
     ) -> None:
         self.metrics = metrics or ApiMetrics(store)
         self.registry = Registry()
@@ -155,6 +160,11 @@ class ApiServer:
             converter=self._admission.converter,
         )
         self._usage = ResourceMetrics(store, use) if use is not None else None
+        self._services = Services()
+        self._proxy = Proxy(self._admission.callouts, front)
+        self._availability = Availability(
+            store, self.registry, self._services, self._proxy, clock, lambda: new_uid(random)
+        )
         self.audit: Audit | None = None
         self.priority = Priority(store, clock)
         self.metrics.watch_levels(self.priority.levels)
@@ -168,13 +178,19 @@ class ApiServer:
         """Loads the registry and RBAC, writes what every server has (namespaces, default roles), then is ready."""
         self.registry.follow(self.store)
         self._admission.start()
+        self._services.follow(self.store)
         for key in _RBAC_KEYS:
             for record in self.store.state(key).values():
                 self.rbac.put(record.decode())
         self.store.on_commit(self._changed)
         await self.store.write(lambda txn: bootstrap.install(self._core, txn))
         self.priority.start()
+        await self._availability.start()
         self._ready = True
+
+    async def stop(self) -> None:
+        """Ends what runs beside the requests."""
+        await self._availability.stop()
 
     def mount(self, prefix: str, handler: Handler) -> None:
         """Requests at and below `prefix` go to `handler`, once the user may (`nonResourceURLs` in RBAC)."""
@@ -226,6 +242,9 @@ class ApiServer:
                 seat.release()
 
     async def _resource(self, request: Request, route: Route, asked: Asked, seen: _Seen) -> Response:
+        if (remote := self._services.find(route.group, route.version)) is not None:
+            self._allow(request.user or ANONYMOUS, asked, request, audited=seen.event is not None)
+            return await self._proxy.forward(request, remote)
         virtual = discovery_kind(route)
         served = self.registry.find(route.group, route.version, route.resource)
         verb = verb_of(route, request)
@@ -312,6 +331,8 @@ class ApiServer:
         if path.strip("/") == "readyz" and not self._ready:
             raise Unavailable("the server is starting")
         found: Response | None = None
+        if (remote := self._services.of_path(path)) is not None:
+            return await self._proxy.forward(request, remote)
         if path.startswith("/openapi/"):
             found = await self._documents().respond(request)
         elif discovery.is_discovery(path):
@@ -323,7 +344,8 @@ class ApiServer:
         return found
 
     def _discovered(self) -> Sequence[discovery.Served]:
-        return (*self.registry.discovery(), *(usage.SERVED if self._usage is not None else ()))
+        own = usage.SERVED if self._usage is not None and not self._services.find(usage.GROUP, usage.VERSION) else ()
+        return (*self.registry.discovery(), *own, *self._services.discovered)
 
     async def _mounted(self, request: Request, handler: Handler) -> Response:
         user = request.user or ANONYMOUS
@@ -341,7 +363,10 @@ class ApiServer:
 
             more = usage.DOCUMENTED if self._usage is not None else ()
             self._openapi = OpenApi(
-                lambda: [*self.registry.documented(), *more], lambda: self.registry.generation, self._clock
+                lambda: [*self.registry.documented(), *more],
+                lambda: self.registry.generation,
+                self._clock,
+                self._services.documents,
             )
         return self._openapi
 

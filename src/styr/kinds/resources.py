@@ -100,6 +100,9 @@ INGRESS_CLASS = Resource("networking.k8s.io", "v1", "IngressClass", "ingressclas
 RESOURCE_QUOTA = Resource("", "v1", "ResourceQuota", "resourcequotas")
 LIMIT_RANGE = Resource("", "v1", "LimitRange", "limitranges", status=False)
 POD_DISRUPTION_BUDGET = Resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+API_SERVICE = Resource(
+    "apiregistration.k8s.io", "v1", "APIService", "apiservices", False, categories=("api-extensions",)
+)
 _ADMISSION = ("admissionregistration.k8s.io", "v1")
 MUTATING_WEBHOOKS = Resource(
     *_ADMISSION, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", False, status=False

@@ -12,6 +12,7 @@ from typing import Any
 
 from styr import controllers
 from styr.api import pki
+from styr.api.aggregation.proxy import FrontProxy, authentication_map
 from styr.api.authn.accounts import Legacy
 from styr.api.authn.configuration import ConfigurationError
 from styr.api.authn.expressions import compile_expression
@@ -30,6 +31,8 @@ from styr.api.store.sealing import Sealing
 from styr.client.client import Client
 from styr.client.controller import Controller
 from styr.client.transport import InProcessTransport
+from styr.kinds.errors import AlreadyExists
+from styr.kinds.resources import CONFIG_MAP
 from styr.kinds.transport import User
 from styr.kit.clock import Clock
 from styr.kit.followed import Followed
@@ -71,6 +74,7 @@ class ControlPlane:
         StartError."""
         try:
             self._certificates = pki.ensure(self.folder.path / "pki", self._clock)
+            front = pki.front_proxy(self._certificates.front, self._clock)
             database = self.folder.path / "store.db"
             self._store = store = Store.open(database, self._clock, sealing=self._sealing)
         except (pki.PkiError, StoreError) as error:
@@ -82,6 +86,7 @@ class ControlPlane:
             random=self._random,
             metrics=ApiMetrics(store, self._registry, database),
             keys=SigningKeys(self._certificates.tokens, self._clock),
+            front=front,
             **seams,
         )
         try:
@@ -90,7 +95,9 @@ class ControlPlane:
         except (ConfigurationError, PolicyError) as error:
             raise StartError(f"{error}. Mend the file, or take it away.") from None
         await self.server.start()
+        self._stack.push_async_callback(self.server.stop)
         self.client = Client(InProcessTransport(self.server, PLANE), user_agent="styr")
+        await self._publish(front)
 
     def trusted(self) -> list[Controller]:
         """Controllers that the server hands something of its own."""
@@ -118,6 +125,15 @@ class ControlPlane:
             await self._clock.sleep(KEYS_EVERY)
             if self._sealing.follow():
                 await self._store.reseal()
+
+    async def _publish(self, front: FrontProxy) -> None:
+        """By this, servers behind an APIService know whom to believe."""
+        wanted = authentication_map(self._certificates.ca.read_text(), front)
+        try:
+            await self.client.create(CONFIG_MAP, wanted)
+        except AlreadyExists:
+            meta = wanted["metadata"]
+            await self.client.patch(CONFIG_MAP, meta["name"], meta["namespace"], {"data": wanted["data"]})
 
     def _follow_issuers(self) -> None:
         audiences = self.server.accounts.audiences

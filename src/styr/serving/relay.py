@@ -41,18 +41,25 @@ class Upstream:
     tls: ssl.SSLContext | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     """Set in addition to the client's."""
+    repeated: tuple[tuple[str, str], ...] = ()
+    """Likewise; names may come several times."""
+    server_name: str = ""
+    """What the certificate must be for, when it is not `host`."""
 
 
 async def relay(request: Request, upstream: Upstream) -> Response:
     """Raises Unreachable."""
     try:
         async with asyncio.timeout(CONNECT):
-            reader, writer = await asyncio.open_connection(upstream.host, upstream.port, ssl=upstream.tls, limit=CHUNK)
+            name = upstream.server_name or upstream.host if upstream.tls else None
+            reader, writer = await asyncio.open_connection(
+                upstream.host, upstream.port, ssl=upstream.tls, server_hostname=name, limit=CHUNK
+            )
     except TimeoutError:
         raise Unreachable(f"dial tcp {upstream.host}:{upstream.port}: i/o timeout") from None
     except OSError as error:
         why = "connection refused" if isinstance(error, ConnectionRefusedError) else error.strerror or str(error)
-        raise Unreachable(f"dial tcp {upstream.host}:{upstream.port}: connect: {why}") from None
+        raise Unreachable(f"dial tcp {upstream.host}:{upstream.port}: connect: {why}") from error
     answer = _Answer(reader, writer)
     try:
         writer.write(_head(request, upstream))
@@ -78,6 +85,7 @@ def _head(request: Request, upstream: Upstream) -> bytes:
         for name, value in {**kept, **upstream.headers}.items()
         if not name.startswith("impersonate-")
     ]
+    lines += [f"{name}: {value}" for name, value in upstream.repeated]
     if "upgrade" in named and asked.get("upgrade"):
         lines += ["connection: Upgrade", f"upgrade: {asked['upgrade']}"]
     else:

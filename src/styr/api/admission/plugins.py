@@ -63,9 +63,9 @@ class Admission:
         mutating = Book(MUTATING_POLICY, MUTATING_POLICY_BINDING, registry)
         validating = Book(VALIDATING_POLICY, VALIDATING_POLICY_BINDING, registry)
         self._books = (mutating, validating)
-        callouts = Callouts(store, source)
-        self.converter = Converter(callouts, source)
-        asking = Asking(callouts, self.converter, source)
+        self.callouts = Callouts(store, source)
+        self.converter = Converter(self.callouts, source)
+        asking = Asking(self.callouts, self.converter, source)
         self._quotas = Quotas(store, clock)
         self.chain = Chain(
             [

@@ -47,11 +47,17 @@ class _Made:
 
 
 class OpenApi:
-    """`documented` tells what is served now; it is asked again whenever `generation` gives another number."""
+    """`documented` tells what is served now; it is asked again whenever `generation` gives another number. `others` are the
+    documents of v3 that other servers have."""
 
     def __init__(
-        self, documented: Callable[[], Sequence[Documented]], generation: Callable[[], int], clock: Clock
+        self,
+        documented: Callable[[], Sequence[Documented]],
+        generation: Callable[[], int],
+        clock: Clock,
+        others: Callable[[], Sequence[str]] = tuple,
     ) -> None:
+        self._others = others
         self._documented, self._generation, self._clock = documented, generation, clock
         self._seen = -1
         self._parts: dict[str, list[Documented]] = {}
@@ -98,6 +104,7 @@ class OpenApi:
 
     def _index(self) -> bytes:
         paths = {name: {"serverRelativeURL": self._url(name)} for name in sorted(self._parts) if name != _V2}
+        paths |= {name: {"serverRelativeURL": f"/openapi/v3/{name}"} for name in self._others()}
         return json.dumps({"paths": paths}, separators=(",", ":")).encode()
 
     async def _document(self, request: Request, name: str, version: str) -> Response:

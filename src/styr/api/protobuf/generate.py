@@ -17,7 +17,7 @@ from pathlib import Path
 
 TARGET = Path(__file__).with_name("fields.json")
 VERSION = "v0.35.3"
-MODULES = ("k8s.io/api", "k8s.io/apimachinery", "k8s.io/apiextensions-apiserver")
+MODULES = ("k8s.io/api", "k8s.io/apimachinery", "k8s.io/apiextensions-apiserver", "k8s.io/kube-aggregator")
 LEFT_OUT = (
     "admission/",
     "imagepolicy/",
@@ -25,6 +25,7 @@ LEFT_OUT = (
     "testapigroup/",
     "meta/v1beta1",
     "apiextensions/v1beta1",
+    "apiregistration/v1beta1",
     "pkg/",
 )
 """Packages that no client sends as a body of the API."""
