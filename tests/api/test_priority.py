@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from styr.api.filters import defaults, fairness
+from styr.api import default_flows
+from styr.api.filters import fairness
 from styr.api.filters.asked import Asked
 from styr.api.filters.fairness import Fairness, Level, Refused, Seat
 from styr.api.filters.flows import LevelSpec, read_level, read_schema
@@ -172,7 +173,7 @@ async def test_defaults_come_back_at_a_start(tmp_path: Any) -> None:
         first = await api("GET", system)
         change = {"spec": {"limited": {"nominalConcurrencyShares": 7}}}
         await api("PATCH", system, change, type=MERGE_PATCH)
-        mine = {"metadata": {"annotations": {defaults.UPDATES: "false"}}, **change}
+        mine = {"metadata": {"annotations": {default_flows.UPDATES: "false"}}, **change}
         await api("PATCH", f"{FLOW}/prioritylevelconfigurations/workload-low", mine, type=MERGE_PATCH)
         await api("DELETE", f"{FLOW}/flowschemas/catch-all")
         place = api.server.priority.place(User("nobody"), Asked("get", path="/api"))
@@ -184,6 +185,75 @@ async def test_defaults_come_back_at_a_start(tmp_path: Any) -> None:
         assert low["spec"]["limited"]["nominalConcurrencyShares"] == 7
         await api("GET", f"{FLOW}/flowschemas/catch-all")
         assert api.server.store.revision == revision + 2
+
+
+_USER = {"kind": "User", "user": {"name": "a"}}
+_PODS = {"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "namespaces": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("plural", "spec", "words"),
+    [
+        ("flowschemas", {"matchingPrecedence": 1}, "only the schema named 'exempt' may have matchingPrecedence 1"),
+        ("flowschemas", {"matchingPrecedence": 10001}, "must not be greater than 10000"),
+        ("flowschemas", {"priorityLevelConfiguration": {}}, "must reference a priority level"),
+        ("flowschemas", {"distinguisherMethod": {"type": "ByX"}}, 'Unsupported value: {"Type":"ByX"}'),
+        ("flowschemas", {"rules": [{}]}, "at least one of resourceRules and nonResourceRules has to be non-empty"),
+        (
+            "flowschemas",
+            {"rules": [{"subjects": [{**_USER, "kind": "Group"}], "resourceRules": [_PODS]}]},
+            "user is forbidden when subject kind is not 'User'",
+        ),
+        (
+            "flowschemas",
+            {"rules": [{"subjects": [_USER], "resourceRules": [{**_PODS, "verbs": ["get", "*"]}]}]},
+            "if '*' is present, must not specify other verbs",
+        ),
+        (
+            "flowschemas",
+            {"rules": [{"subjects": [_USER], "nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": ["/a*"]}]}]},
+            "wildcard can only do suffix matching",
+        ),
+        ("prioritylevelconfigurations", {"type": "Exempt"}, "must be 'Exempt' if and only if `name` is 'exempt'"),
+        ("prioritylevelconfigurations", {"limited": {"limitResponse": {"type": "Queue"}}}, "queuing: Required value"),
+        (
+            "prioritylevelconfigurations",
+            {"limited": {"limitResponse": {"type": "Queue", "queuing": {"queues": 128, "handSize": 10}}}},
+            "required entropy bits of deckSize 128 and handSize 10 should not be greater than 60",
+        ),
+        ("prioritylevelconfigurations", {"limited": {"lendablePercent": 101}}, "must be between 0 and 100, inclusive"),
+    ],
+)
+async def test_objects_that_are_refused(plural: str, spec: dict[str, Any], words: str) -> None:
+    usual: dict[str, Any] = {"type": "Limited", "limited": {"limitResponse": {"type": "Reject"}}}
+    if plural == "flowschemas":
+        usual = {"priorityLevelConfiguration": {"name": "system"}, "matchingPrecedence": 50}
+    async with running() as api:
+        answer = await api("POST", f"{FLOW}/{plural}", {"metadata": {"name": "x"}, "spec": {**usual, **spec}}, want=422)
+        assert words in answer["message"]
+
+
+async def test_defaults_and_what_is_fixed() -> None:
+    async with running() as api:
+        made = await api(
+            "POST",
+            f"{FLOW}/flowschemas",
+            {"metadata": {"name": "x"}, "spec": {"priorityLevelConfiguration": {"name": "y"}}},
+        )
+        assert made["spec"]["matchingPrecedence"] == 1000
+        queue = {"type": "Limited", "limited": {"limitResponse": {"type": "Queue", "queuing": {}}}}
+        made = await api("POST", f"{FLOW}/prioritylevelconfigurations", {"metadata": {"name": "x"}, "spec": queue})
+        assert made["spec"]["limited"] == {
+            "nominalConcurrencyShares": 30,
+            "lendablePercent": 0,
+            "limitResponse": {"type": "Queue", "queuing": {"queues": 64, "handSize": 8, "queueLengthLimit": 50}},
+        }
+        for name, change, status in (
+            ("flowschemas/catch-all", {"matchingPrecedence": 9}, 422),
+            ("prioritylevelconfigurations/catch-all", {"limited": {"lendablePercent": 9}}, 422),
+            ("prioritylevelconfigurations/exempt", {"exempt": {"lendablePercent": 9}}, 200),
+        ):
+            await api("PATCH", f"{FLOW}/{name}", {"spec": change}, type=MERGE_PATCH, want=status)
 
 
 # The queues by themselves

@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
+from styr.api import default_flows
 from styr.api.admission.priority import system_classes
 from styr.api.authz import escalation
 from styr.api.authz.rules import read_rules
 from styr.api.call import Call, Core
-from styr.api.filters import defaults
 from styr.api.store.commit import Txn
 from styr.api.verbs import change, create
 from styr.kinds import meta, roles
@@ -148,8 +148,8 @@ def _subject(subject: Object) -> tuple[str, ...]:
 
 
 _MENDED: dict[Resource, Callable[[Object, Object], Object | None]] = {
-    FLOW_SCHEMA: defaults.mended,
-    PRIORITY_LEVEL: defaults.mended,
+    FLOW_SCHEMA: default_flows.mended,
+    PRIORITY_LEVEL: default_flows.mended,
 }
 
 
@@ -157,7 +157,7 @@ def install(core: Core, txn: Txn) -> None:
     """In the write path, at a start."""
     for name in NAMESPACES:
         _ensure(core, txn, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    for obj in (*objects(), *defaults.objects(), *system_classes()):
+    for obj in (*objects(), *default_flows.objects(), *system_classes()):
         _ensure(core, txn, obj)
 
 

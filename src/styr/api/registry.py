@@ -35,6 +35,7 @@ from styr.api.strategies.core import (
     ServiceAccountStrategy,
 )
 from styr.api.strategies.custom import CrdStrategy, CustomStrategy
+from styr.api.strategies.flowcontrol import FlowSchemaStrategy, PriorityLevelStrategy
 from styr.api.strategies.others import BindingStrategy, EndpointSliceStrategy, LeaseStrategy, RoleStrategy
 from styr.api.strategies.pod import PodStrategy
 from styr.api.strategies.policy import PodDisruptionBudgetStrategy
@@ -161,6 +162,8 @@ _STRATEGIES: dict[Resource, type[BuiltinStrategy]] = {
     resources.ROLE_BINDING: BindingStrategy,
     resources.CLUSTER_ROLE_BINDING: BindingStrategy,
     resources.CERTIFICATE_REQUEST: CsrStrategy,
+    resources.FLOW_SCHEMA: FlowSchemaStrategy,
+    resources.PRIORITY_LEVEL: PriorityLevelStrategy,
     resources.CRD: CrdStrategy,
     resources.API_SERVICE: ApiServiceStrategy,
     resources.POD_DISRUPTION_BUDGET: PodDisruptionBudgetStrategy,

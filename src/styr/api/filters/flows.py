@@ -12,7 +12,6 @@ from styr.kinds import meta
 from styr.kinds.resources import Object
 from styr.kinds.transport import User
 
-EXEMPT, CATCH_ALL = "exempt", "catch-all"
 _ACCOUNT = "system:serviceaccount:"
 
 

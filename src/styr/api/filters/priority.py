@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from styr.api.default_flows import CATCH_ALL, EXEMPT
 from styr.api.filters.asked import Asked
 from styr.api.filters.fairness import Fairness, Level, Refused, Seat
-from styr.api.filters.flows import CATCH_ALL, EXEMPT, LevelSpec, Rules, Schema, read_level, read_schema
+from styr.api.filters.flows import LevelSpec, Rules, Schema, read_level, read_schema
 from styr.api.store.commit import Store
 from styr.api.store.records import Change
 from styr.kinds.errors import TooManyRequests

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from styr.api.filters.flows import CATCH_ALL, EXEMPT
 from styr.kinds import meta
 from styr.kinds.resources import FLOW_SCHEMA, PRIORITY_LEVEL, Object
 
+EXEMPT, CATCH_ALL = "exempt", "catch-all"
 UPDATES = "apf.kubernetes.io/autoupdate-spec"
 MANDATORY = (EXEMPT, CATCH_ALL)
 """Of both kinds: their spec is what it is."""
@@ -114,7 +114,8 @@ def _object(api_version: str, kind: str, name: str, spec: Object) -> Object:
 
 def mended(found: Object, wanted: Object) -> Object | None:
     """A default object with its own spec again; None when it has it, or when somebody keeps it."""
-    mandatory = meta.name(found) in MANDATORY
+    # Of the level `exempt`, shares are the administrator's.
+    mandatory = meta.name(found) in MANDATORY and (found.get("kind"), meta.name(found)) != (PRIORITY_LEVEL.kind, EXEMPT)
     if found.get("spec") == wanted["spec"] or (not mandatory and meta.annotations(found).get(UPDATES) != "true"):
         return None
     return {**found, "spec": wanted["spec"]}
