@@ -65,7 +65,8 @@ def test_conditions() -> None:
 
 
 def test_pods_without_address_and_pods_that_are_over_are_no_endpoints() -> None:
-    assert plan(service(), [pod("a", podIP=""), failed("b"), pod("c", phase="Succeeded")]) == []
+    (empty,) = plan(service(), [pod("a", podIP=""), failed("b"), pod("c", phase="Succeeded")])
+    assert (empty["endpoints"], empty["ports"]) == ([], [])
 
 
 def test_ports_by_number_and_by_default() -> None:

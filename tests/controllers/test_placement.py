@@ -63,6 +63,13 @@ def affinity(*terms: dict[str, Any]) -> dict[str, Any]:
         (pod("64"), node(allocatable={}), [], ""),
         (pod(ports=[{"hostPort": 80}]), node(), [pod(ports=[{"hostPort": 80}])], "free ports"),
         (pod(ports=[{"hostPort": 80}]), node(), [pod(ports=[{"hostPort": 80, "protocol": "UDP"}])], ""),
+        (pod(ports=[{"hostPort": 80, "hostIP": "127.0.0.1"}]), node(), [pod(ports=[{"hostPort": 80}])], "free ports"),
+        (
+            pod(ports=[{"hostPort": 80, "hostIP": "127.0.0.1"}]),
+            node(),
+            [pod(ports=[{"hostPort": 80, "hostIP": "127.0.0.2"}])],
+            "",
+        ),
     ],
 )
 def test_obstacles(wanted: Object, on: Object, residents: list[Object], reason: str) -> None:

@@ -4,7 +4,8 @@ Promise: every pod that a Service's selector matches, and that has an address an
 `ready` while the pod is ready and nobody has asked it to go. A Service without selector is left to its author.
 
 The ports of a slice hold for all of its endpoints, and pods of the process runtime listen on ports of their own: there
-is one slice for each distinct set of ports, named by a digest of that set.
+is one slice for each distinct set of ports, named by a digest of that set. A Service whose selector matches nothing has one
+slice with nothing in it: it is known, and empty.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def plan(service: Object, found: list[Object]) -> list[Object]:
     groups: dict[tuple[str, Ports], list[Object]] = {}
     for pod in sorted(found, key=meta.name):
         if not pods.is_terminal(pod) and (address := _address(pod)):
-            groups.setdefault((_family(address), _ports(service, pod)), []).append(pod)
+            groups.setdefault((_family(address), ports_of(service, pod)), []).append(pod)
+    if not groups:
+        return [_slice(service, "IPv4", (), [], 0)]
     return [
         _slice(service, family, ports, members[start : start + MAX_ENDPOINTS], start)
         for (family, ports), members in sorted(groups.items())
@@ -45,13 +48,18 @@ async def reconcile(ctx: Context, key: Key) -> Outcome:
     selector = service["spec"].get("selector")
     if not selector or service["spec"].get("type") == "ExternalName":
         return Done()
-    found = ctx.list(POD, key.namespace, selectors.from_labels(selector))
+    found = pods_of(service, ctx)
     have = [child for child in ctx.children(ENDPOINT_SLICE, service) if meta.labels(child).get(MANAGED_BY) == MANAGER]
     await ctx.apply_children(ENDPOINT_SLICE, service, plan(service, found), have)
     return Done()
 
 
-def _ports(service: Object, pod: Object) -> Ports:
+def pods_of(service: Object, ctx: Context) -> list[Object]:
+    """Those that a Service's selector matches."""
+    return ctx.list(POD, meta.namespace(service), selectors.from_labels(service["spec"].get("selector") or {}))
+
+
+def ports_of(service: Object, pod: Object) -> Ports:
     ports = []
     for port in service["spec"].get("ports") or ():
         target = port.get("targetPort") or port["port"]
@@ -98,7 +106,7 @@ def _family(address: str) -> str:
     return "IPv6" if ":" in address else "IPv4"
 
 
-def _services_of_pod(pod: Object, ctx: Context) -> list[Key]:
+def services_of_pod(pod: Object, ctx: Context) -> list[Key]:
     labels = meta.labels(pod)
     return [
         meta.key(service)
@@ -109,5 +117,5 @@ def _services_of_pod(pod: Object, ctx: Context) -> list[Key]:
 
 def controller() -> Controller:
     return Controller(
-        "endpointslice", SERVICE, reconcile, owns=(ENDPOINT_SLICE,), watches=(Watch(POD, _services_of_pod),)
+        "endpointslice", SERVICE, reconcile, owns=(ENDPOINT_SLICE,), watches=(Watch(POD, services_of_pod),)
     )

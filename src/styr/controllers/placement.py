@@ -16,6 +16,8 @@ from styr.kinds.selectors import Requirement
 
 Amounts = dict[str, Fraction]
 
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - read, not listened on
+
 
 def plan(pod: Object, nodes: list[Object], placed: list[Object]) -> tuple[str, str]:
     """(node, "") or ("", why not), worded as Kubernetes does. `placed` are the pods that have a node. Of several nodes
@@ -50,7 +52,7 @@ def obstacle(pod: Object, node: Object, residents: list[Object]) -> str:
             return f"node(s) had untolerated taint {{{taint.get('key')}: {taint.get('value', '')}}}"
     if not _selected(spec, node):
         return "node(s) didn't match Pod's node affinity/selector"
-    if _host_ports(pod) & {port for other in residents for port in _host_ports(other)}:
+    if any(_collide(port, taken) for port in _host_ports(pod) for other in residents for taken in _host_ports(other)):
         return "node(s) didn't have free ports for the requested pod ports"
     return _lacking(requests(pod), _allocatable(node), [requests(other) for other in residents])
 
@@ -151,15 +153,17 @@ def _expression(term: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return Requirement(term["key"], operator, values).matches(labels)
 
 
-def _host_ports(pod: Object) -> set[tuple[str, int]]:
-    return set(_each_host_port(pod))
-
-
-def _each_host_port(pod: Object) -> Iterator[tuple[str, int]]:
+def _host_ports(pod: Object) -> Iterator[tuple[str, int, str]]:
+    """(protocol, number, address of the node) of each; "" is all addresses."""
     for container in (pod.get("spec") or {}).get("containers") or ():
         for port in container.get("ports") or ():
             if port.get("hostPort"):
-                yield port.get("protocol") or "TCP", int(port["hostPort"])
+                address = port.get("hostIP") or ""
+                yield port.get("protocol") or "TCP", int(port["hostPort"]), "" if address in _EVERYWHERE else address
+
+
+def _collide(one: tuple[str, int, str], other: tuple[str, int, str]) -> bool:
+    return one[:2] == other[:2] and (one[2] == other[2] or not (one[2] and other[2]))
 
 
 def _node(pod: Object) -> str:

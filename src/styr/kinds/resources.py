@@ -71,6 +71,7 @@ SERVICE_ACCOUNT = Resource("", "v1", "ServiceAccount", "serviceaccounts", status
 DEPLOYMENT = Resource("apps", "v1", "Deployment", "deployments")
 REPLICA_SET = Resource("apps", "v1", "ReplicaSet", "replicasets")
 REPLICATION_CONTROLLER = Resource("", "v1", "ReplicationController", "replicationcontrollers")
+ENDPOINTS = Resource("", "v1", "Endpoints", "endpoints", status=False)
 ENDPOINT_SLICE = Resource("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", status=False)
 LEASE = Resource("coordination.k8s.io", "v1", "Lease", "leases", status=False)
 ROLE = Resource("rbac.authorization.k8s.io", "v1", "Role", "roles", status=False)

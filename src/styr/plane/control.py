@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from styr import controllers
-from styr.api import pki
+from styr.api import itself, pki
 from styr.api.aggregation.proxy import FrontProxy, authentication_map
 from styr.api.authn.accounts import Legacy
 from styr.api.authn.configuration import ConfigurationError
@@ -34,7 +34,7 @@ from styr.client.transport import InProcessTransport
 from styr.kinds.errors import AlreadyExists
 from styr.kinds.resources import CONFIG_MAP
 from styr.kinds.transport import User
-from styr.kit.clock import Clock
+from styr.kit.clock import Clock, rfc3339
 from styr.kit.followed import Followed
 from styr.kit.metrics import CollectorRegistry
 from styr.plane.folder import Folder
@@ -117,6 +117,7 @@ class ControlPlane:
         self._stack.push_async_callback(listener.close)
         url = f"https://127.0.0.1:{listener.port}"
         pki.kubeconfig(self.folder.kubeconfig, server=url, ca=self._certificates.ca, token=token)
+        await itself.publish(self.server, "127.0.0.1", listener.port, rfc3339(self._clock.time()))
         return listener.port
 
     async def seal_anew(self) -> None:

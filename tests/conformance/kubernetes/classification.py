@@ -56,7 +56,25 @@ MISSING: dict[tuple[str, ...], str] = {
 }
 """Ported behaviours that fail for a feature that is not there. Their tests must fail until it is."""
 
-BY_NAME: dict[tuple[str, ...], Standing] = {}
+BY_NAME: dict[tuple[str, ...], Standing] = {
+    ("EndpointSlice, multiple IPs, multiple ports",): containers("traffic to service addresses"),
+    ("EndpointSlice, single IP, multiple ports",): containers("traffic to service addresses"),
+    ("Service Account Tokens Must AutoMount",): containers("volumes at absolute paths"),
+    ("TokenRequestProjection should mount a projected volume with token using TokenRequest API.",): containers(
+        "volumes at absolute paths"
+    ),
+    ("VolumeSubpathEnvExpansion, subpath expansion",): containers("volumes at absolute paths"),
+    ("VolumeSubpathEnvExpansion, subpath with absolute path",): containers("volumes at absolute paths"),
+    ("VolumeSubpathEnvExpansion, subpath with backticks",): containers("volumes at absolute paths"),
+    ("VolumeSubpathEnvExpansion, subpath test writes",): containers("volumes at absolute paths"),
+    ("VolumeSubpathEnvExpansion, subpath ready from failed state",): containers("volumes at absolute paths"),
+    ("Kubelet, pod with read only root file system",): containers("user ids, capabilities, a read-only root"),
+    ("Kubelet, hostAliases",): containers("an /etc/hosts of its own"),
+    ("Kubelet, log output, default",): pods("logs"),
+    ("Container Runtime, TerminationMessagePath, non-root user and non-default path",): containers("user ids"),
+    ("Pods, ActiveDeadlineSeconds",): pods("a pod that runs out of time"),
+    ("Pods, service environment variables",): pods("environment"),
+}
 
 _E2E = "test/e2e/"
 BY_FILE: dict[str, Standing] = {

@@ -14,13 +14,14 @@ import pytest
 import pytest_asyncio
 from pytest_asyncio import is_async_test
 
-from styr.api import pki
+from styr.api import itself, pki
+from styr.api.authn.accounts import Legacy
 from styr.api.server import ApiServer
 from styr.api.store.commit import Store
 from styr.client.client import Client
-from styr.client.controller import Manager
+from styr.client.controller import Controller, Manager
 from styr.client.transport import InProcessTransport
-from styr.controllers import controllers
+from styr.controllers import controllers, root_ca, trusted
 from styr.kinds.transport import Handler, User
 from styr.kit.clock import SystemClock, rfc3339
 from styr.serving.authn import ADMIN, Authenticator
@@ -48,12 +49,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running server. `url` and `kubeconfig` are its TLS port and the administrator's file; `pki` its folder."""
+    """A running server. `url` and `kubeconfig` are its TLS port and the administrator's file; `pki` its keys."""
 
     kube: Kube
     url: str
     kubeconfig: Path
-    pki: Path
+    pki: pki.Pki
     token: str = TOKEN
 
 
@@ -65,35 +66,40 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def cluster(folder: Path) -> AsyncIterator[Cluster]:
     async with AsyncExitStack() as stack:
+        made = pki.ensure(folder / "pki", SystemClock())
         if os.environ.get(oracle.VARIABLE):
             url, transport = await stack.enter_async_context(oracle.kube_apiserver(folder, TOKEN))
             handler: Handler = oracle.Impersonating(transport, ADMIN.name)
             client = Client(transport, user_agent="styr")
+            trusted = [root_ca.controller(made.ca.read_text())]
         else:
-            url, handler, client = await _styr(folder, stack)
-        await _run_controllers(client, stack)
-        yield Cluster(Kube(handler, ADMIN), url, folder / "kubeconfig", folder / "pki")
+            url, handler, client, trusted = await _styr(folder, made, stack)
+        pki.kubeconfig(folder / "kubeconfig", server=url, ca=made.ca, token=TOKEN)
+        await _run_controllers(client, [*controllers(), *trusted, hollow.controller()], stack)
+        yield Cluster(Kube(handler, ADMIN), url, folder / "kubeconfig", made)
 
 
-async def _styr(folder: Path, stack: AsyncExitStack) -> tuple[str, Handler, Client]:
+async def _styr(folder: Path, made: pki.Pki, stack: AsyncExitStack) -> tuple[str, Handler, Client, list[Controller]]:
     clock = SystemClock()
     store = Store.open(folder / "store.db", clock)
     stack.push_async_callback(store.close)
     api = ApiServer(store, clock=clock, random=random.Random(1))
     await api.start()
-    made = pki.ensure(folder / "pki", clock)
-    listener = await serve(api, tls=made.context(), authenticate=Authenticator({TOKEN: ADMIN}))
+    authenticate = Authenticator({TOKEN: ADMIN}, api.tokens)
+    api.tokens.static = authenticate.known
+    listener = await serve(api, tls=made.context(), authenticate=authenticate)
     stack.push_async_callback(listener.close)
-    url = f"https://127.0.0.1:{listener.port}"
-    pki.kubeconfig(folder / "kubeconfig", server=url, ca=made.ca, token=TOKEN)
-    return url, api, Client(InProcessTransport(api, PLANE), user_agent="styr")
+    await itself.publish(api, "127.0.0.1", listener.port, rfc3339(clock.time()))
+    more = trusted(made.ca.read_text(), Legacy(api.accounts), pki.Signer(made, clock))
+    client = Client(InProcessTransport(api, PLANE), user_agent="styr")
+    return f"https://127.0.0.1:{listener.port}", api, client, more
 
 
-async def _run_controllers(client: Client, stack: AsyncExitStack) -> None:
+async def _run_controllers(client: Client, wanted: list[Controller], stack: AsyncExitStack) -> None:
     clock = SystemClock()
     await hollow.register(client, rfc3339(clock.time()))
     manager = Manager(client, clock, random.Random(2))
-    for controller in [*controllers(), hollow.controller()]:
+    for controller in wanted:
         manager.add(controller)
     running = asyncio.create_task(manager.run())
     stack.push_async_callback(asyncio.wait, [running])

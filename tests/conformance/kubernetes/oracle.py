@@ -86,7 +86,6 @@ async def kube_apiserver(folder: Path, token: str) -> AsyncIterator[tuple[str, H
             f"--service-account-signing-key-file={keys}",
             "--service-account-issuer=https://kubernetes.default.svc",
             "--authorization-mode=RBAC",
-            "--disable-admission-plugins=ServiceAccount",
             "--allow-privileged=true",
             "--service-cluster-ip-range=10.96.0.0/16",
         ],

@@ -1,0 +1,109 @@
+"""Where pods go: room, selectors, ports of the node. Nodes of the test's own, which nothing else is placed on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.conformance.kubernetes.client import Collection, Kube, Object, unique
+from tests.conformance.kubernetes.marker import behaviour
+from tests.conformance.kubernetes.objects import IMAGE, pod, pod_spec
+
+
+async def node(kube: Kube, cpu: str = "1") -> str:
+    """A ready node that only pods which select it may use: it is tainted for all others."""
+    nodes, name = kube.of("v1", "nodes"), unique("node")
+    taint = {"key": name, "value": "mine", "effect": "NoSchedule"}
+    await nodes.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": name, "labels": {name: "mine"}},
+            "spec": {"taints": [taint]},
+        }
+    )
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "KubeletReady",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    room = {"cpu": cpu, "memory": "1Gi", "pods": "10"}
+    await nodes.patch(name, {"status": {"conditions": [ready], "allocatable": room, "capacity": room}}, "status")
+    await nodes.patch(name, {"spec": {"taints": [taint]}})  # a new node gets one more, until it is ready
+    return name
+
+
+def bound_to(node: str, name: str, container: Object | None = None, **more: Any) -> Object:
+    tolerations = [{"key": node, "operator": "Exists"}]
+    containers = [{"name": "main", "image": IMAGE, **(container or {})}]
+    return pod(name, spec=pod_spec(nodeSelector={node: "mine"}, tolerations=tolerations, containers=containers, **more))
+
+
+async def placed(pods: Collection, body: Object) -> str:
+    made = await pods.create(body)
+    found = await pods.until(made["metadata"]["name"], lambda obj: obj["spec"].get("nodeName"), "placed")
+    return str(found["spec"]["nodeName"])
+
+
+async def not_placed(pods: Collection, body: Object, why: str) -> None:
+    made = await pods.create(body)
+
+    def told(obj: Object) -> bool:
+        conditions = {each["type"]: each for each in obj["status"].get("conditions") or ()}
+        said = conditions.get("PodScheduled") or {}
+        return (said.get("status"), said.get("reason")) == ("False", "Unschedulable") and why in said.get("message", "")
+
+    found = await pods.until(made["metadata"]["name"], told, f"refused for {why}")
+    assert not found["spec"].get("nodeName")
+
+
+def asking(cpu: str) -> Object:
+    return {"resources": {"requests": {"cpu": cpu}, "limits": {"cpu": cpu}}}
+
+
+@behaviour("Scheduler, resource limits")
+async def test_a_node_takes_what_it_has_room_for(kube: Kube, namespace: str) -> None:
+    pods, name = kube.of("v1", "pods", namespace), await node(kube)
+    assert await placed(pods, bound_to(name, "filler", asking("700m"))) == name
+    await not_placed(pods, bound_to(name, "additional", asking("500m")), "Insufficient cpu")
+    assert await placed(pods, bound_to(name, "small", asking("300m"))) == name
+
+
+@behaviour("Scheduler, node selector matching")
+async def test_a_selector_that_matches(kube: Kube, namespace: str) -> None:
+    pods, nodes, name = kube.of("v1", "pods", namespace), kube.of("v1", "nodes"), await node(kube)
+    await nodes.patch(name, {"metadata": {"labels": {"random": name}}})
+    body = bound_to(name, "with-labels")
+    body["spec"]["nodeSelector"]["random"] = name
+    assert await placed(pods, body) == name
+
+
+@behaviour("Scheduler, node selector not matching")
+async def test_a_selector_that_matches_nothing(kube: Kube, namespace: str) -> None:
+    pods = kube.of("v1", "pods", namespace)
+    body = pod("restricted", spec=pod_spec(nodeSelector={"label": "nonempty"}))
+    await not_placed(pods, body, "didn't match Pod's node affinity/selector")
+
+
+def port(number: int, ip: str = "", protocol: str = "TCP") -> Object:
+    told = {"containerPort": 8080, "hostPort": number, "protocol": protocol, **({"hostIP": ip} if ip else {})}
+    return {"ports": [told]}
+
+
+@behaviour("Scheduling, HostPort and Protocol match, HostIPs different but one is default HostIP (0.0.0.0)")
+async def test_a_port_on_all_addresses_is_a_port_on_each(kube: Kube, namespace: str) -> None:
+    pods, name = kube.of("v1", "pods", namespace), await node(kube)
+    assert await placed(pods, bound_to(name, "everywhere", port(54322))) == name
+    await not_placed(pods, bound_to(name, "on-one", port(54322, "127.0.0.1")), "didn't have free ports")
+    assert await placed(pods, bound_to(name, "other-protocol", port(54322, "127.0.0.1", "UDP"))) == name
+
+
+async def test_ports_on_different_addresses_are_different_ports(kube: Kube, namespace: str) -> None:
+    """The part of `HostPort matching and HostIP and Protocol not-matching` that is about placing."""
+    pods, name = kube.of("v1", "pods", namespace), await node(kube)
+    for number, found in enumerate(
+        (port(54321, "127.0.0.1"), port(54321, "127.0.0.2"), port(54321, "127.0.0.2", "UDP"))
+    ):
+        assert await placed(pods, bound_to(name, f"p{number}", found)) == name
+    await not_placed(pods, bound_to(name, "again", port(54321, "127.0.0.2")), "didn't have free ports")
