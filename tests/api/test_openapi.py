@@ -73,7 +73,7 @@ METHODS = ("get", "put", "post", "patch", "delete", "head", "options")
 def test_the_documents_of_builtin_kinds_are_those_of_a_real_server() -> None:
     newer = {kind.resource for kind in tables.kinds() if kind.storage}
     entries, table = [entry for entry in everything() if entry.served.resource not in newer], builtin.load()
-    parts = documents.parts(entries)
+    parts = documents.parts_of(entries)
     made = {name: documents.v3(table, name, parts[name]) for name in parts} | {"v2": documents.v2(table, entries)}
     ours = {name: digest(json.loads(documents.encoded(document))) for name, document in made.items()}
     assert [name for name in REAL["digests"] if ours.get(name) != REAL["digests"][name]] == []

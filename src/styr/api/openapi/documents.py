@@ -38,6 +38,14 @@ _ALWAYS = (".well-known/openid-configuration", "api", "apis", "openid/v1/jwks", 
 """Documents of v3 that tell of no resource."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one document tells of, as it was at one time."""
+
+    entries: Sequence[Documented]
+    fingerprint: str
+
+
 @dataclass(slots=True)
 class _Made:
     """One document in one form, compressed."""
@@ -60,83 +68,89 @@ class OpenApi:
         self._others = others
         self._documented, self._generation, self._clock = documented, generation, clock
         self._seen = -1
-        self._parts: dict[str, list[Documented]] = {}
-        self._fingerprints: dict[str, str] = {}
+        self._parts: dict[str, _Part] = {}
         self._made: dict[tuple[str, str], _Made] = {}
+        self._schemas: dict[int, tuple[Mapping[str, object] | None, bytes]] = {}
         self._making = asyncio.Lock()
 
     async def respond(self, request: Request) -> Response | None:
         """The answer to a GET at or below /openapi; None when there is nothing. Raises NotAcceptable."""
         path = request.path.rstrip("/")
-        self._refresh()
+        await self._refresh()
         if path == "/openapi/v3":
             return _tagged(request, self._index(), _JSON)
-        if path == "/openapi/v2":
-            return await self._document(request, _V2, "v2")
-        name = path.removeprefix("/openapi/v3/")
-        if name not in self._parts or name == _V2:
+        name = _V2 if path == "/openapi/v2" else path.removeprefix("/openapi/v3/")
+        part = self._parts.get(name)
+        if part is None or (name == _V2 and path != "/openapi/v2"):
             return None
-        asked = request.param("hash")
-        if asked and asked != self._fingerprints[name]:
+        asked = request.param("hash") if name != _V2 else ""
+        if asked and asked != part.fingerprint:
             return Response(301, b"", {"location": self._url(name), "vary": "Accept"})
-        response = await self._document(request, name, "v3")
+        response = await self._document(request, name, part)
         if asked:
             year = datetime.fromtimestamp(self._clock.time(), UTC) + timedelta(days=365)
             response.headers |= {"cache-control": "public, immutable", "expires": format_datetime(year, usegmt=True)}
         return response
 
-    def _refresh(self) -> None:
-        if self._seen == (generation := self._generation()):
-            return
-        self._seen = generation
-        everything = list(self._documented())
-        self._parts = {_V2: everything, **parts(everything)}
-        prints = {id(entry): _fingerprint(entry) for entry in everything}
-        for name, entries in self._parts.items():
-            told = b"".join(sorted(prints[id(entry)] for entry in entries))
-            text = f"{name} {__version__} {builtin.digest()} ".encode() + told
-            self._fingerprints[name] = hashlib.sha512(text).hexdigest().upper()
-        for key in [key for key in self._made if key[0] not in self._parts]:
-            del self._made[key]
+    async def _refresh(self) -> None:
+        async with self._making:
+            if self._seen == (generation := self._generation()):
+                return
+            everything = list(self._documented())
+            parts = {_V2: everything, **parts_of(everything)}
+            prints = await asyncio.to_thread(self._prints, parts)
+            self._seen, self._parts = generation, {name: _Part(told, prints[name]) for name, told in parts.items()}
+            for key in [key for key in self._made if key[0] not in parts]:
+                del self._made[key]
+
+    def _prints(self, parts: Mapping[str, Sequence[Documented]]) -> dict[str, str]:
+        """Of each document: of all that it tells of. Those of schemas are kept, as long as these are there."""
+        known, self._schemas = self._schemas, {}
+        prints: dict[int, bytes] = {}
+        for entry in parts[_V2]:
+            key = id(entry.schema)
+            schema = known.get(key) or (entry.schema, hashlib.sha256(msgspec.json.encode(entry.schema)).digest())
+            self._schemas[key] = schema
+            told = msgspec.json.encode((entry.served, entry.custom, entry.list_kind, entry.selectable))
+            prints[id(entry)] = hashlib.sha256(schema[1] + told).digest()
+        found = {}
+        for name, entries in parts.items():
+            text = f"{name} {__version__} {builtin.digest()} ".encode()
+            text += b"".join(sorted(prints[id(entry)] for entry in entries))
+            found[name] = hashlib.sha512(text).hexdigest().upper()
+        return found
 
     def _url(self, name: str) -> str:
-        return f"/openapi/v3/{name}?hash={self._fingerprints[name]}"
+        return f"/openapi/v3/{name}?hash={self._parts[name].fingerprint}"
 
     def _index(self) -> bytes:
         paths = {name: {"serverRelativeURL": self._url(name)} for name in sorted(self._parts) if name != _V2}
         paths |= {name: {"serverRelativeURL": f"/openapi/v3/{name}"} for name in self._others()}
         return json.dumps({"paths": paths}, separators=(",", ":")).encode()
 
-    async def _document(self, request: Request, name: str, version: str) -> Response:
-        deprecated = _PROTOBUF[version].replace(f"{version}.v1", f"{version}@v1")
-        media = best(request.headers.get("accept", ""), (_JSON, deprecated, _PROTOBUF[version]))
+    async def _document(self, request: Request, name: str, part: _Part) -> Response:
+        protobuf = _PROTOBUF["v2" if name == _V2 else "v3"]
+        media = best(request.headers.get("accept", ""), (_JSON, protobuf.replace(".v1.0", "@v1.0"), protobuf))
         if media is None:
-            raise NotAcceptable(f"only the following media types are accepted: {_JSON}, {_PROTOBUF[version]}")
+            raise NotAcceptable(f"only the following media types are accepted: {_JSON}, {protobuf}")
         form = "json" if media == _JSON else "protobuf"
-        tag = f'"{self._fingerprints[name]}"'
-        headers = {"etag": tag, "vary": "Accept, Accept-Encoding"}
-        if tag in request.headers.get("if-none-match", ""):
+        headers = {"etag": f'"{part.fingerprint}"', "vary": "Accept, Accept-Encoding"}
+        if headers["etag"] in request.headers.get("if-none-match", ""):
             return Response(304, b"", headers)
-        headers["content-type"] = _JSON if form == "json" else _PROTOBUF[version]
-        body = await self._make(name, form)
+        headers["content-type"] = _JSON if form == "json" else protobuf
+        body = await self._make(name, form, part)
         if "gzip" in request.headers.get("accept-encoding", ""):
             return Response(200, body, headers | {"content-encoding": "gzip"})
         return Response(200, await asyncio.to_thread(gzip.decompress, body), headers)
 
-    async def _make(self, name: str, form: str) -> bytes:
+    async def _make(self, name: str, form: str, part: _Part) -> bytes:
         async with self._making:
-            fingerprint = self._fingerprints[name]
             known = self._made.get((name, form))
-            if known is None or known.fingerprint != fingerprint:
-                body = await asyncio.to_thread(_build, name, form, self._parts[name])
+            if known is None or known.fingerprint != part.fingerprint:
+                body = await asyncio.to_thread(_build, name, form, part.entries)
                 await asyncio.to_thread(trim)  # the table, and what was made of it, took 8 MB for a moment
-                known = self._made[name, form] = _Made(fingerprint, body)
+                known = self._made[name, form] = _Made(part.fingerprint, body)
         return known.body
-
-
-def _fingerprint(entry: Documented) -> bytes:
-    """Of everything that a document tells of it."""
-    return hashlib.sha256(msgspec.json.encode(entry)).digest()
 
 
 def _tagged(request: Request, body: bytes, media: str) -> Response:
@@ -146,7 +160,7 @@ def _tagged(request: Request, body: bytes, media: str) -> Response:
     return Response(200, body, {"content-type": media, "etag": tag, "cache-control": "no-cache, private"})
 
 
-def parts(everything: Sequence[Documented]) -> dict[str, list[Documented]]:
+def parts_of(everything: Sequence[Documented]) -> dict[str, list[Documented]]:
     """What each document of v3 tells of. Groups without custom kinds have one of their own, as the roots of discovery do."""
     parts: dict[str, list[Documented]] = {name: [] for name in _ALWAYS}
     for entry in everything:
@@ -184,10 +198,10 @@ def encoded(document: Json) -> bytes:
 def v3(table: Table, name: str, entries: Sequence[Documented]) -> Json:
     paths = {path: _raw(path_v3(item, table.parameters)) for path, item in _paths(table, entries, name)}
     own = _own(table, entries)
-    schemas: Json = {}
+    schemas: dict[str, msgspec.Raw] = {}
     for entry in own:
         schemas |= _definitions(table, entry, v3=True)
-    reached = builtin.reached(table, map(msgspec.json.encode, (*paths.values(), schemas)))
+    reached = builtin.reached(table, map(bytes, (*paths.values(), *schemas.values())))
     components: Json = {"schemas": found} if (found := reached | schemas) else {}
     document: Json = {"openapi": "3.0.0", "info": _INFO, "paths": paths, "components": components}
     if own:
@@ -200,10 +214,11 @@ def v3(table: Table, name: str, entries: Sequence[Documented]) -> Json:
 
 def v2(table: Table, entries: Sequence[Documented]) -> Json:
     paths = {path: _raw(item) for path, item in _paths(table, entries)}
-    own: Json = {}
+    own: dict[str, msgspec.Raw] = {}
     for entry in _own(table, entries):
         own |= _definitions(table, entry, v3=False)
-    reached = builtin.reached(table, map(msgspec.json.encode, (*paths.values(), own, table.parameters)))
+    parameters = msgspec.json.encode(table.parameters)
+    reached = builtin.reached(table, map(bytes, (*paths.values(), *own.values(), parameters)))
     definitions = {name: _raw(definition_v2(msgspec.json.decode(raw))) for name, raw in reached.items()}
     return {
         "swagger": "2.0",
@@ -227,9 +242,11 @@ _SECURITY = {
 }
 
 
-def _definitions(table: Table, entry: Documented, *, v3: bool) -> dict[str, Json]:
-    resource = entry.served.resource
-    return custom.definitions(table.custom, resource, entry.list_kind, entry.schema, entry.selectable, v3=v3)
+def _definitions(table: Table, entry: Documented, *, v3: bool) -> dict[str, msgspec.Raw]:
+    made = custom.definitions(
+        table.custom, entry.served.resource, entry.list_kind, entry.schema, entry.selectable, v3=v3
+    )
+    return {name: _raw(schema) for name, schema in made.items()}
 
 
 _VERBS = {
