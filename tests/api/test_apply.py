@@ -257,6 +257,49 @@ async def test_giving_replicas_to_the_autoscaler(api: Api) -> None:
     assert ("handover", "Apply") not in managers(found)
 
 
+# From client-side apply to server-side apply
+
+
+def kept(**data: str) -> str:
+    metadata = {"name": "a", "namespace": "default"}
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+    return json.dumps(document, sort_keys=True)
+
+
+async def test_what_kubectl_applied_itself_is_no_conflict(api: Api) -> None:
+    note = {"kubectl.kubernetes.io/last-applied-configuration": kept(a="1", b="1")}
+    await api(
+        "POST", f"{MAPS}?fieldManager=kubectl-client-side-apply", config("a", {"a": "1", "b": "1"}, annotations=note)
+    )
+    said = await apply(api, f"{MAPS}/a", config("a", {"a": "2"}), "other", want=409)
+    assert said["message"].endswith('conflict with "kubectl-client-side-apply" using v1: .data.a')
+    made = await apply(api, f"{MAPS}/a", config("a", {"a": "2"}), "kubectl")
+    assert made["data"] == {"a": "2", "b": "1"}
+    assert ("kubectl", "Apply") in managers(made)
+    # The annotation goes on telling what was applied.
+    (told,) = made["metadata"]["annotations"].values()
+    assert json.loads(told)["data"] == {"a": "2"}
+
+
+async def test_what_somebody_changed_since_is_one(api: Api) -> None:
+    note = {"kubectl.kubernetes.io/last-applied-configuration": kept(a="1", b="1")}
+    await api(
+        "POST", f"{MAPS}?fieldManager=kubectl-client-side-apply", config("a", {"a": "1", "b": "1"}, annotations=note)
+    )
+    await api("PATCH", f"{MAPS}/a?fieldManager=someone", {"data": {"b": "9"}}, type=MERGE_PATCH)
+    said = await apply(api, f"{MAPS}/a", config("a", {"a": "2", "b": "2"}), "kubectl", want=409)
+    assert [cause["field"] for cause in said["details"]["causes"]] == [".data.b"]
+    assert "someone" in said["message"]
+
+
+@pytest.mark.parametrize("note", ["", "{", "[]", '{"apiVersion":"v2"}', '{"apiVersion":"v1","data":7}'])
+async def test_a_note_that_says_nothing_changes_nothing(api: Api, note: str) -> None:
+    notes = {"kubectl.kubernetes.io/last-applied-configuration": note}
+    await api("POST", f"{MAPS}?fieldManager=one", config("a", {"a": "1"}, annotations=notes))
+    said = await apply(api, f"{MAPS}/a", config("a", {"a": "2"}), "kubectl", want=409)
+    assert "Apply failed with 1 conflict" in said["message"]
+
+
 async def test_status_by_apply(api: Api) -> None:
     await apply(api, f"{DEPLOYMENTS}/web", deployment(), want=201)
     body = deployment(replicas=7) | {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}

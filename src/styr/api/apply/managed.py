@@ -75,9 +75,11 @@ class Write:
 
 
 class Conflicts(Exception):
-    """Other managers own what an apply would change. The message is Kubernetes' own; `causes` name each field."""
+    """Other managers own what an apply would change. The message is Kubernetes' own; `causes` name each field; `found` are the
+    entries and what of each."""
 
     def __init__(self, found: list[tuple[Entry, Set]]) -> None:
+        self.found = found
         self.causes: list[Cause] = []
         lines, last = [], ""
         for entry, owned in sorted(found, key=lambda pair: _identity(pair[0])):

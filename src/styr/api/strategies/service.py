@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from styr.api.store.commit import Txn
+from styr.api.strategies import node_ports
 from styr.api.strategies.base import BuiltinStrategy, invalid, required
 from styr.api.strategies.shapes import (
     BAG,
@@ -73,6 +74,8 @@ class ServiceStrategy(BuiltinStrategy):
             for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
                 if before.get(field) and not spec.get(field):
                     spec[field] = before[field]
+        if isinstance(spec, dict) and isinstance(spec.get("ports"), list):
+            node_ports.carry_over(spec, before)
 
     def default(self, obj: Object) -> None:
         spec = obj["spec"]
@@ -94,6 +97,7 @@ class ServiceStrategy(BuiltinStrategy):
         return []
 
     def admit(self, new: Object, old: Object | None, txn: Txn) -> None:
+        self._node_ports(new, old, txn)
         spec = new["spec"]
         if spec["type"] == "ExternalName":
             return
@@ -102,13 +106,22 @@ class ServiceStrategy(BuiltinStrategy):
             spec["clusterIPs"] = ["None"]
             return
         if not wanted or not old or old["spec"].get("clusterIP") != wanted:
-            taken = {
-                record.decode().get("spec", {}).get("clusterIP")
-                for key, record in txn.list(SERVICE.group_resource)
-                if key != (SERVICE.group_resource, meta.namespace(new), meta.name(new))
-            }
+            taken = {other.get("spec", {}).get("clusterIP") for other in _others(new, txn)}
             wanted = spec["clusterIP"] = _allocate(wanted, taken, meta.name(new))
         spec["clusterIPs"] = [wanted]
+
+    def _node_ports(self, new: Object, old: Object | None, txn: Txn) -> None:
+        """Looks at the other services only when a number is asked for or needed."""
+        spec, mine = new["spec"], node_ports.held(old) if old else set()
+        others = [node_ports.held(other) for other in _others(new, txn)] if node_ports.lacks(spec, mine) else []
+        if faults := node_ports.allocate(spec, mine, others):
+            told = ", ".join(f"{fault['field']}: {fault['message']}" for fault in faults)
+            raise Invalid(f'Service "{meta.name(new)}" is invalid: {told}', details={"causes": faults})
+
+
+def _others(obj: Object, txn: Txn) -> Iterator[Object]:
+    mine = (SERVICE.group_resource, meta.namespace(obj), meta.name(obj))
+    return (record.decode() for key, record in txn.list(SERVICE.group_resource) if key != mine)
 
 
 def _allocate(wanted: str, taken: set[str | None], name: str) -> str:

@@ -1,11 +1,11 @@
 """Who is told to have written an object: the manager of a request, and the entries of `metadata.managedFields` that the write
-leaves. Called by the other verbs within the write path; calls `apply.managed`."""
+leaves. Called by the other verbs within the write path; calls `apply.managed` and `apply.last_applied`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from styr.api.apply import managed, typed
+from styr.api.apply import last_applied, managed, typed
 from styr.api.apply.fieldset import LEAF, Set
 from styr.api.apply.managed import Entry, Write
 from styr.api.call import Call
@@ -67,7 +67,7 @@ def lay(call: Call, live: Object, config: Object, known: list[Entry]) -> tuple[O
     own what would change, BadRequest for a configuration that does not fit the kind."""
     force = call.flag("force")
     try:
-        return managed.apply(live, config, known, _write(call, "Apply", config), call.served.type(), force=force)
+        return last_applied.apply(live, config, known, _write(call, "Apply", config), call.served.type(), force=force)
     except managed.Conflicts as error:
         raise Conflict(str(error), details={"causes": error.causes}) from None
     except typed.Malformed as error:
