@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+YAML = "application/yaml"
+REFUSAL = f"only the following media types are accepted: application/json, {YAML}"
+"""What a 406 says."""
+
 
 def media_ranges(accept: str) -> list[tuple[str, dict[str, str]]]:
     """An Accept header, best first: (media type, parameters). q=0 is left out; equal q keeps the order."""

@@ -90,7 +90,8 @@ def _last(loader: Any, node: yaml.MappingNode) -> Any:
         key = loader.construct_object(name, deep=True)
         if not isinstance(key, str | int):
             raise yaml.YAMLError(f"the key {key!r} is no text")
-        found[str(key)] = loader.construct_object(value, deep=True)
+        name_of = str(key).lower() if isinstance(key, bool) else str(key)
+        found[name_of] = loader.construct_object(value, deep=True)
     return found
 
 

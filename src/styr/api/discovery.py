@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from styr.api.accept import best, media_ranges
+from styr.api.accept import REFUSAL, YAML, best, media_ranges
 from styr.api.builtin.tables import VERBS, Subresource
 from styr.kinds.errors import NotAcceptable
 from styr.kinds.resources import Object, Resource
@@ -25,7 +25,6 @@ from styr.version import KUBERNETES_VERSION, __version__
 
 _JSON = "application/json"
 _AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
-_ACCEPTED = f"only the following media types are accepted: {_JSON}"
 
 
 STATUS = Subresource("status")
@@ -86,8 +85,8 @@ def discover(path: str, headers: Mapping[str, str], served: Sequence[Served]) ->
     if parts[0] not in ("api", "apis"):
         return None
     form = _form(headers.get("accept", "")) if len(parts) == 1 else ""
-    if len(parts) > 1 and best(headers.get("accept", ""), (_JSON,)) is None:
-        raise NotAcceptable(_ACCEPTED)
+    if len(parts) > 1 and best(headers.get("accept", ""), (_JSON, YAML)) is None:
+        raise NotAcceptable(REFUSAL)
     if parts[0] == "api" and len(parts) <= 2:
         made = _core(parts, form, served, headers.get("host", ""))
     elif len(parts) <= 3:
@@ -164,9 +163,9 @@ def _form(accept: str) -> str:
             asked = (parameters["as"], parameters.get("g"))
             if asked == ("APIGroupDiscoveryList", "apidiscovery.k8s.io") and parameters.get("v") in ("v2", "v2beta1"):
                 return parameters["v"]
-        elif media in ("*/*", "application/*"):
+        elif media in ("*/*", "application/*", YAML):
             return ""
-    raise NotAcceptable(_ACCEPTED)
+    raise NotAcceptable(REFUSAL)
 
 
 def _core(parts: list[str], form: str, served: Sequence[Served], host: str) -> Object | None:

@@ -30,6 +30,7 @@ from styr.api.filters.asked import Asked
 from styr.api.filters.asked import read as read_asked
 from styr.api.filters.audit import Audit, Event
 from styr.api.filters.priority import Place, Priority
+from styr.api.looks import dress
 from styr.api.metadata import new_uid
 from styr.api.metrics import ApiMetrics
 from styr.api.registry import Registry, ServedResource
@@ -61,6 +62,9 @@ if TYPE_CHECKING:
     from styr.api.openapi.documents import OpenApi
 
 log = Log("styr.api")
+
+_FOR_PEOPLE = ("/api/", "/apis/", "/version")
+"""Paths whose answers are indented for people, or in YAML."""
 
 _RBAC_KEYS = frozenset(kind.group_resource for kind in (ROLE, ROLE_BINDING, CLUSTER_ROLE, CLUSTER_ROLE_BINDING))
 
@@ -212,6 +216,8 @@ class ApiServer:
         finally:
             seconds = self._clock.monotonic() - began
             self.metrics.ended(request.method, seen.verb, seen.resource, code, seconds)
+        if request.path.startswith(_FOR_PEOPLE):
+            response = dress(request, response)
         if seen.place is not None:
             response.headers.update(seen.place.headers)
         return response if seen.event is None else seen.event.end(response, broke=broke)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 
-from styr.api.accept import media_ranges
+from styr.api.accept import REFUSAL, YAML, media_ranges
 from styr.api.columns.printers import Printer, printer
 from styr.kinds.errors import BadRequest, NotAcceptable
 from styr.kinds.resources import Object, Resource
@@ -61,6 +61,8 @@ def negotiate(accept: str, verb: str = "watch") -> Form:
     """The form for an Accept header ("" means anything). Raises `NotAcceptable` naming what there is, or saying that a list was
     asked for where there is one object, or the other way round."""
     for media, parameters in media_ranges(accept or "*/*"):
+        if media == YAML and verb != "watch":
+            return Form.OBJECT
         if media not in ("application/json", "*/*", "application/*"):
             continue
         asked = parameters.get("as", "")
@@ -73,7 +75,7 @@ def negotiate(accept: str, verb: str = "watch") -> Form:
             if verb not in ("list", "watch") and asked == "PartialObjectMetadataList":
                 raise NotAcceptable(f"you requested {asked}, but the requested object is not a list")
             return form
-    raise NotAcceptable("only the following media types are accepted: application/json")
+    raise NotAcceptable(REFUSAL)
 
 
 def render(
