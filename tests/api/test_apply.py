@@ -129,8 +129,6 @@ async def test_a_client_may_clear_them(api: Api, cleared: Any) -> None:
     "sent",
     [
         None,
-        3,
-        [3],
         [{"operation": "Eat"}],
         [{"manager": "x", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV2"}],
         [{"manager": "x", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"x": {}}}],
@@ -143,7 +141,6 @@ async def test_a_client_may_clear_them(api: Api, cleared: Any) -> None:
                 "fieldsV1": {"k:{": {}},
             }
         ],
-        [{"manager": 1, "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {}}],
     ],
 )
 async def test_what_cannot_be_read_changes_nothing(api: Api, sent: Any) -> None:
@@ -151,6 +148,14 @@ async def test_what_cannot_be_read_changes_nothing(api: Api, sent: Any) -> None:
     made["metadata"]["managedFields"] = sent
     found = await api("PUT", f"{MAPS}/a", made)
     assert managers(found) == [("unknown", "Update")]
+
+
+@pytest.mark.parametrize("sent", [3, [3], [{"manager": 1}]])
+async def test_entries_of_the_wrong_type_are_refused(api: Api, sent: Any) -> None:
+    made = await api("POST", MAPS, config("a", {"k": "1"}))
+    made["metadata"]["managedFields"] = sent
+    answer = await api("PUT", f"{MAPS}/a", made, want=400)
+    assert "cannot unmarshal" in answer["message"]
 
 
 async def test_a_client_may_hand_over_ownership(api: Api) -> None:

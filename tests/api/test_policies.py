@@ -199,7 +199,7 @@ async def test_deletes_have_an_old_object_only(api: Api) -> None:
         api,
         validating("keep", "object == null && !has(oldObject.data.keep)", matchConstraints={"resourceRules": [rule]}),
     )
-    await api("POST", CONFIG_MAPS, config("a"))
+    await api("POST", CONFIG_MAPS, config("a", {"k": "1"}))
     await api("POST", CONFIG_MAPS, config("b", {"keep": "1"}))
     await api("DELETE", f"{CONFIG_MAPS}/a")
     await api("DELETE", f"{CONFIG_MAPS}/b", want=422)
@@ -351,8 +351,8 @@ async def test_policies_see_what_those_before_them_made_and_are_asked_again_when
     await install(api, mutating("a-again", again, reinvocationPolicy="IfNeeded"))
     await install(api, mutating("b-never", count, matchConditions=condition))
     await install(api, mutating("c-second", 'Object{data: {"second": object.data.count}}'))
-    made = await api("POST", CONFIG_MAPS, config("x", {}))
-    assert made["data"] == {"again": "saw", "count": "1", "second": "1"}
+    made = await api("POST", CONFIG_MAPS, config("x", {"k": "0"}))
+    assert made["data"] == {"k": "0", "again": "saw", "count": "1", "second": "1"}
 
 
 async def test_mutations_with_params_and_variables(api: Api) -> None:

@@ -20,7 +20,8 @@ class Peer:
     """One running program. `ask` waits for one answer, `all` for many at once."""
 
     def __init__(self, program: str | Path) -> None:
-        self._process = subprocess.Popen([str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self._process = subprocess.Popen([str(program)], text=True, **pipes)
 
     def __enter__(self) -> Peer:
         return self

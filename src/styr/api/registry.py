@@ -16,32 +16,10 @@ from styr.api.discovery import SCALE, STATUS, VIRTUAL, Documented, Served
 from styr.api.schema import Schema
 from styr.api.store.commit import Store
 from styr.api.store.records import Change, Record
-from styr.api.strategies.admissionpolicies import (
-    MutatingBindingStrategy,
-    MutatingPolicyStrategy,
-    ValidatingBindingStrategy,
-    ValidatingPolicyStrategy,
-)
 from styr.api.strategies.api_service import KIND as API_SERVICE_KIND
-from styr.api.strategies.api_service import ApiServiceStrategy
-from styr.api.strategies.base import BuiltinStrategy, Strategy, TypedStrategy
-from styr.api.strategies.certificates import CsrStrategy
-from styr.api.strategies.core import (
-    ConfigMapStrategy,
-    EventStrategy,
-    NamespaceStrategy,
-    NodeStrategy,
-    SecretStrategy,
-    ServiceAccountStrategy,
-)
-from styr.api.strategies.custom import CrdStrategy, CustomStrategy
-from styr.api.strategies.flowcontrol import FlowSchemaStrategy, PriorityLevelStrategy
-from styr.api.strategies.others import BindingStrategy, EndpointSliceStrategy, LeaseStrategy, RoleStrategy
-from styr.api.strategies.pod import PodStrategy
-from styr.api.strategies.policy import PodDisruptionBudgetStrategy
-from styr.api.strategies.service import ServiceStrategy
-from styr.api.strategies.webhooks import MutatingWebhookStrategy, ValidatingWebhookStrategy
-from styr.api.strategies.workloads import DeploymentStrategy, ReplicaSetStrategy
+from styr.api.strategies.base import Strategy
+from styr.api.strategies.builtin import builtin_strategy
+from styr.api.strategies.custom import CustomStrategy
 from styr.api.validations import SchemaError
 from styr.kinds import conditions, resources
 from styr.kinds.resources import Object, Resource
@@ -144,36 +122,6 @@ class ServedResource:
 
 _NOT_YET = ("autoscaling/v1", "events.k8s.io/v1")
 """Other forms of kinds that are served."""
-_STRATEGIES: dict[Resource, type[BuiltinStrategy]] = {
-    resources.POD: PodStrategy,
-    resources.SERVICE: ServiceStrategy,
-    resources.NAMESPACE: NamespaceStrategy,
-    resources.NODE: NodeStrategy,
-    resources.EVENT: EventStrategy,
-    resources.CONFIG_MAP: ConfigMapStrategy,
-    resources.SECRET: SecretStrategy,
-    resources.SERVICE_ACCOUNT: ServiceAccountStrategy,
-    resources.DEPLOYMENT: DeploymentStrategy,
-    resources.REPLICA_SET: ReplicaSetStrategy,
-    resources.ENDPOINT_SLICE: EndpointSliceStrategy,
-    resources.LEASE: LeaseStrategy,
-    resources.ROLE: RoleStrategy,
-    resources.CLUSTER_ROLE: RoleStrategy,
-    resources.ROLE_BINDING: BindingStrategy,
-    resources.CLUSTER_ROLE_BINDING: BindingStrategy,
-    resources.CERTIFICATE_REQUEST: CsrStrategy,
-    resources.FLOW_SCHEMA: FlowSchemaStrategy,
-    resources.PRIORITY_LEVEL: PriorityLevelStrategy,
-    resources.CRD: CrdStrategy,
-    resources.API_SERVICE: ApiServiceStrategy,
-    resources.POD_DISRUPTION_BUDGET: PodDisruptionBudgetStrategy,
-    resources.MUTATING_WEBHOOKS: MutatingWebhookStrategy,
-    resources.VALIDATING_WEBHOOKS: ValidatingWebhookStrategy,
-    resources.VALIDATING_POLICY: ValidatingPolicyStrategy,
-    resources.VALIDATING_POLICY_BINDING: ValidatingBindingStrategy,
-    resources.MUTATING_POLICY: MutatingPolicyStrategy,
-    resources.MUTATING_POLICY_BINDING: MutatingBindingStrategy,
-}
 
 
 class Registry:
@@ -253,7 +201,7 @@ class Registry:
 def _builtin(kind: Kind) -> ServedResource:
     resource = kind.resource
     stored = replace(resource, version=kind.storage or resource.version)
-    load = cache(lambda: _STRATEGIES.get(stored, TypedStrategy)(kind))
+    load = cache(lambda: builtin_strategy(kind))
     return ServedResource(
         resource,
         load,

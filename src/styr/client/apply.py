@@ -11,18 +11,35 @@ from typing import Any
 
 def covers(have: Any, want: Any) -> bool:
     """Does `have` hold everything that `want` says? Maps may hold more; lists must have the same length, item by item.
-    A wanted None means absent."""
+    A wanted None means absent, and an absent list or value is an empty one: servers leave them out."""
+    if have is None and not isinstance(want, Mapping):
+        return not want
     if isinstance(want, Mapping):
         return isinstance(have, Mapping) and all(
             have.get(key) is None if value is None else covers(have.get(key), value) for key, value in want.items()
         )
     if isinstance(want, Sequence) and not isinstance(want, str):
         if not isinstance(have, Sequence) or isinstance(have, str):
-            return not want and have is None
+            return False
         return len(have) == len(want) and all(covers(h, w) for h, w in zip(have, want, strict=True))
     if isinstance(want, bool) or isinstance(have, bool):
         return have is want
     return bool(have == want)
+
+
+def same(have: Any, want: Any) -> bool:
+    """Are they equal, but for what is empty?"""
+    return covers(have, want) and not _more(have, want)
+
+
+def _more(have: Any, want: Any) -> bool:
+    """Has `have`, which covers `want`, anything that it does not say?"""
+    if isinstance(have, Mapping):
+        known = want if isinstance(want, Mapping) else {}
+        return any(_more(value, known.get(key)) for key, value in have.items())
+    if isinstance(have, Sequence) and isinstance(want, Sequence) and not isinstance(have, str):
+        return any(_more(h, w) for h, w in zip(have, want, strict=True))
+    return bool(have) and want is None
 
 
 def difference(want: Mapping[str, Any], have: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -47,5 +64,5 @@ def wanted_parts(want: Mapping[str, Any]) -> dict[str, Any]:
     skipped = ("apiVersion", "kind", "metadata", "status")
     parts = {key: value for key, value in want.items() if key not in skipped}
     given = want.get("metadata") or {}
-    kept = {key: given[key] for key in ("labels", "annotations", "finalizers") if key in given}
+    kept = {key: given[key] for key in ("labels", "annotations", "finalizers") if given.get(key)}
     return {**parts, "metadata": kept} if kept else parts

@@ -31,6 +31,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	"k8s.io/kubernetes/pkg/capabilities"
 )
 
 type question struct {
@@ -55,6 +56,7 @@ func (r *recorder) AddWarning(_, text string) { r.said = append(r.said, text) }
 var codecs = serializer.NewCodecFactory(legacyscheme.Scheme)
 
 func main() {
+	capabilities.Initialize(capabilities.Capabilities{AllowPrivileged: true})
 	in := bufio.NewScanner(os.Stdin)
 	in.Buffer(nil, 1<<26)
 	out := bufio.NewWriter(os.Stdout)

@@ -5,7 +5,11 @@ Called by `leaves`; `kinds.quantities` reads their values. Pure. Format: resourc
 
 from __future__ import annotations
 
+import math
 import re
+from fractions import Fraction
+
+from styr.kinds import quantities
 
 NOT_ONE = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _NO_NUMBER = "unable to parse numeric part of quantity"
@@ -91,8 +95,42 @@ def _binary(text: str, sign: str, whole: str, part: str, exponent: int) -> str:
     if number < 1024 * scale or number % scale:
         number = -(-number * 10**9 // scale)
         return _decimal(sign, number, -9, "si")
-    number //= scale
+    return _powers(sign, number // scale)
+
+
+def _powers(sign: str, number: int) -> str:
     power = 0
-    while number % 1024 == 0:
+    while number and number % 1024 == 0:
         number, power = number // 1024, power + 10
     return f"{'-' if sign == '-' else ''}{number}{_BINARY_NAMES[power]}" if number else "0"
+
+
+def rounded(text: str) -> str:
+    """A canonical quantity, rounded up to whole thousandths."""
+    value = quantities.parse(text)
+    thousandths = value * 1000
+    if thousandths.denominator == 1:
+        return text
+    whole = math.ceil(abs(thousandths))
+    style = _style(text)
+    return _decimal("-" if value < 0 else "", whole, -3, "si" if style == "binary" else style)
+
+
+def add(one: str, other: str) -> str:
+    """The sum of two canonical quantities, in the style of the first (of the second where the first is nothing)."""
+    value = quantities.parse(one) + quantities.parse(other)
+    return of(value, _style(one if quantities.parse(one) else other))
+
+
+def of(value: Fraction, style: str) -> str:
+    """`value` in a style: `si`, `binary` or `exponent`."""
+    sign = "-" if value < 0 else ""
+    if style == "binary" and abs(value) >= 1024 and value.denominator == 1:
+        return _powers(sign, abs(value.numerator))
+    return _decimal(sign, math.ceil(abs(value) * 10**9), -9, "si" if style == "binary" else style)
+
+
+def _style(text: str) -> str:
+    if text.endswith("i"):
+        return "binary"
+    return "exponent" if re.search(r"[eE][-+]?[0-9]", text) else "si"

@@ -8,19 +8,25 @@ from the published Go types); a structure is compiled when an object first has i
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import resources
 from typing import Any
 
-from styr.api.builtin import leaves
+import msgspec
+
+from styr.api.builtin import conditional, leaves
 from styr.api.protobuf import shapes
 from styr.kinds.errors import BadRequest
 
 MAX_UNKNOWN = 100
 """Unknown fields that one answer names."""
 
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 _EMPTY: dict[str, Any] = {
     "string": "",
     "bool": False,
@@ -46,8 +52,7 @@ class Field:
     many: str
     """"" for one, `[]`, `{}`."""
     keep: bool
-    struct: bool
-    """One structure that is there even when nobody sent it."""
+    pointer: bool
     read: Callable[[Any], Any] | None
     """Of one value of a scalar or special kind: its form in Go. Raises `leaves.Misfit`."""
 
@@ -63,6 +68,11 @@ class Type:
     absent: tuple[tuple[str, Any], ...] = ()
     """Fields that are shown although nobody sent them: a value, or the type of a structure."""
     compiled: bool = False
+    fills: bool | None = None
+    """Does something below have defaults? Worked out when an object is first filled."""
+    table: tuple[tuple[str, bytes, Any], ...] = ()
+    """Defaults: field, encoded value (so that each object has a copy of its own), and what it stands in for."""
+    hook: Callable[[dict[str, Any]], None] | None = None
 
     @property
     def short(self) -> str:
@@ -101,10 +111,9 @@ def _compile(made: Type) -> None:
             absent += inner.absent
             continue
         plain = kind in _WORDS
-        struct = always and not (pointer or many or plain)
         inner_type = None if plain else _type(made, kind)
         read = leaves.READERS[kind] if plain else None
-        made.fields[name] = Field(kind if plain else "", inner_type, many, always or pointer, struct, read)
+        made.fields[name] = Field(kind if plain else "", inner_type, many, always or pointer, pointer, read)
         if always:
             absent.append((name, None if pointer or many else inner_type or _EMPTY.get(kind)))
     made.absent, made.compiled = tuple(absent), True
@@ -258,6 +267,73 @@ def read(obj: Any, made: Type, *, sparse: bool = False) -> list[str]:
     finally:
         obj.update(head)
     return reading.unknown
+
+
+def fill(obj: Any, made: Type, kind: str = "") -> None:
+    """Fills in Kubernetes' defaults, in place, in an object that was `read`. `kind` is `apiVersion/Kind`, for the defaults that
+    only it has."""
+    for path, value in _defaults()["kinds"].get(kind, {}).items():
+        *steps, last = path.split(".")
+        place = obj
+        for step in steps:
+            place = place.get(step)
+            if place is None:
+                break
+        if place is not None and last not in place:
+            place[last] = copy.deepcopy(value)
+    if _fills(made, set()):
+        _fill(obj, made)
+
+
+def _fill(value: dict[str, Any], made: Type) -> None:
+    for key, encoded, zero in made.table:
+        if value.get(key) is None or (zero is not None and value[key] == zero):
+            value[key] = _decode(encoded)
+    if made.hook is not None:
+        made.hook(value)
+    for key, child in value.items():
+        known = made.fields.get(key)
+        if known is None or known.type is None or not child or not known.type.fills:
+            if known is not None and known.type is not None and known.type.fills and child == {}:
+                _fill(child, known.type)
+            continue
+        if known.many == "[]":
+            for item in child:
+                _fill(item, known.type)
+        elif known.many:
+            for item in child.values():
+                _fill(item, known.type)
+        else:
+            _fill(child, known.type)
+
+
+def _fills(made: Type, above: set[str]) -> bool:
+    """Whether the structure, or one below it, has defaults. Kept, but for what a circle hides."""
+    if made.fills is None:
+        ready(made)
+        found = _defaults()["types"].get(made.name, {})
+        made.table = tuple((key, _encode(value), _zero(made.fields[key])) for key, value in found.items())
+        made.hook = conditional.HOOKS.get(made.name)
+        above.add(made.name)
+        below = [
+            _fills(field.type, above)
+            for field in made.fields.values()
+            if field.type is not None and field.type.name not in above
+        ]
+        above.discard(made.name)
+        made.fills = bool(made.table or made.hook or any(below))
+    return made.fills
+
+
+def _zero(field: Field) -> Any:
+    """The empty value that counts as none, None where a pointer tells them apart."""
+    return _EMPTY.get(field.kind) if field.keep and not field.pointer and not field.many else None
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode(resources.files(__package__).joinpath("defaults.json").read_bytes())
+    return found
 
 
 def _go(known: Field) -> str:

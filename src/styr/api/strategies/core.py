@@ -1,161 +1,166 @@
-"""The small kinds of the core group: Namespace, Node, Event, ConfigMap, Secret, ServiceAccount."""
+"""The small kinds of the core group: Namespace, ConfigMap, Secret, ServiceAccount, ControllerRevision of apps."""
 
 from __future__ import annotations
 
 import base64
-import binascii
-import re
-from collections.abc import Iterator
+import json
 from typing import Any
 
-from styr.api.strategies.base import BuiltinStrategy, immutable, invalid, required
-from styr.api.strategies.shapes import BAG, FLAG, TEXT, default, fields, many, root, struct, table
-from styr.kinds import meta
-from styr.kinds.errors import Cause
+from styr.api.faults import names
+from styr.api.faults.causes import Faults, each, forbidden, get, immutable, invalid, not_negative, required, too_long
+from styr.api.strategies.base import TypedStrategy
 from styr.kinds.resources import Object
 
 MAX_DATA = 1 << 20
-"""Bytes of data in one ConfigMap or Secret, as in Kubernetes."""
-
-_ACCOUNT_NAME = "kubernetes.io/service-account.name"
-_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+"""Bytes of data in one ConfigMap or Secret."""
+_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
+_SEALED = "field is immutable when `immutable` is set"
 
 
-class NamespaceStrategy(BuiltinStrategy):
-    shape = root(spec=default(struct(finalizers=many(TEXT)), {}), status=BAG)
+def finalizer(name: str, path: str) -> Faults:
+    found = names.qualified(name)
+    yield from each(path, name, found)
+    if not found and "/" not in name and name not in _STANDARD_FINALIZERS:
+        yield invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified")
+
+
+class NamespaceStrategy(TypedStrategy):
+    name_check = staticmethod(names.dns_label)
 
     def prepare_create(self, obj: Object) -> None:
         obj["status"] = {"phase": "Active"}
-        obj["spec"] = {"finalizers": ["kubernetes"]}
-        metadata = obj["metadata"]
-        if isinstance(metadata.get("labels", {}), dict):
-            metadata["labels"] = (metadata.get("labels") or {}) | {"kubernetes.io/metadata.name": metadata["name"]}
+        known = obj["spec"].get("finalizers") or []
+        if "kubernetes" not in known:
+            obj["spec"]["finalizers"] = [*known, "kubernetes"]
 
     def prepare_update(self, new: Object, old: Object) -> None:
         new["spec"] = old.get("spec", {})
+        new["status"] = old.get("status", {})
 
-    def validate(self, obj: Object) -> list[Cause]:
-        name = obj["metadata"]["name"]
-        if _DNS_LABEL.fullmatch(name):
-            return []
-        return [invalid("metadata.name", f'Invalid value: "{name}": must be a lowercase RFC 1123 label')]
+    def rules(self, obj: Object) -> Faults:
+        for name in obj["spec"].get("finalizers") or ():
+            yield from finalizer(name, "spec.finalizers")
 
+    def update_rules(self, new: Object, old: Object) -> Faults:
+        yield from ()
 
-class NodeStrategy(BuiltinStrategy):
-    shape = root(
-        spec=default(
-            struct(
-                podCIDR=TEXT,
-                podCIDRs=many(TEXT),
-                providerID=TEXT,
-                unschedulable=FLAG,
-                taints=many(struct(("key", "effect"), key=TEXT, effect=TEXT, value=TEXT, timeAdded=TEXT)),
-                **fields("configSource externalID"),
-            ),
-            {},
-        ),
-        status=BAG,
-    )
+    def status_rules(self, new: Object, old: Object) -> Faults:
+        phase = new["status"].get("phase", "")
+        if "deletionTimestamp" in new["metadata"]:
+            if phase != "Terminating":
+                yield invalid("status.Phase", phase, "may only be 'Terminating' if `deletionTimestamp` is not empty")
+        elif phase != "Active":
+            yield invalid("status.Phase", phase, "may only be 'Active' if `deletionTimestamp` is empty")
 
 
-class EventStrategy(BuiltinStrategy):
-    shape = root(
-        involvedObject=BAG,
-        reason=TEXT,
-        message=TEXT,
-        type=TEXT,
-        source=BAG,
-        count={"type": "integer"},
-        firstTimestamp=TEXT,
-        lastTimestamp=TEXT,
-        **fields("eventTime series related action reportingComponent reportingInstance"),
-    )
+class ConfigMapStrategy(TypedStrategy):
+    def rules(self, obj: Object) -> Faults:
+        data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
+        size = 0
+        for key, value in data.items():
+            yield from each(f"data[{key}]", key, names.config_key(key))
+            if key in binary:
+                yield invalid(f"data[{key}]", key, "duplicate of key present in binaryData")
+            size += len(value.encode())
+        for key, value in binary.items():
+            yield from each(f"binaryData[{key}]", key, names.config_key(key))
+            size += _decoded_size(value)
+        if size > MAX_DATA:
+            yield too_long("[]", MAX_DATA)
 
-    def validate(self, obj: Object) -> list[Cause]:
-        about = obj.get("involvedObject")
-        if not about:
-            return [required("involvedObject")]
-        namespace = about.get("namespace") or "default"
-        if namespace != obj["metadata"]["namespace"]:
-            return [
-                invalid("involvedObject.namespace", f'Invalid value: "{namespace}": does not match event.namespace')
-            ]
-        return []
+    def update_rules(self, new: Object, old: Object) -> Faults:
+        yield from _sealed(new, old, ("data", "binaryData"))
+        yield from self.rules(new)
 
 
-class ConfigMapStrategy(BuiltinStrategy):
-    shape = root(data=table(TEXT), binaryData=table(TEXT), immutable=FLAG)
+class SecretStrategy(TypedStrategy):
+    def rules(self, obj: Object) -> Faults:
+        data = obj.get("data") or {}
+        for key in data:
+            yield from each(f"data[{key}]", key, names.config_key(key))
+        if sum(map(_decoded_size, data.values())) > MAX_DATA:
+            yield too_long("data", MAX_DATA)
+        yield from _secret_type(obj, data)
 
-    def validate(self, obj: Object) -> list[Cause]:
-        return list(_data_faults(obj, ("data", "binaryData"), ("binaryData",)))
-
-    def validate_update(self, new: Object, old: Object) -> list[Cause]:
-        return _sealed(new, old, ("data", "binaryData"))
-
-
-class SecretStrategy(BuiltinStrategy):
-    shape = root(data=table(TEXT), stringData=table(TEXT), type=default(TEXT, "Opaque"), immutable=FLAG)
-
-    def default(self, obj: Object) -> None:
-        """`stringData` is write-only: it is folded into `data`."""
-        plain = obj.pop("stringData", None)
-        if plain:
-            coded = {key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}
-            obj["data"] = obj.get("data", {}) | coded
-
-    def validate(self, obj: Object) -> list[Cause]:
-        faults = list(_data_faults(obj, ("data",), ("data",)))
-        if obj["type"] == "kubernetes.io/service-account-token" and not meta.annotations(obj).get(_ACCOUNT_NAME):
-            faults.append(required(f"metadata.annotations[{_ACCOUNT_NAME}]"))
-        return faults
-
-    def validate_update(self, new: Object, old: Object) -> list[Cause]:
-        faults = _sealed(new, old, ("data",))
-        return [*faults, immutable("type")] if new["type"] != old["type"] else faults
+    def update_rules(self, new: Object, old: Object) -> Faults:
+        yield from immutable("type", new.get("type"), old.get("type"))
+        yield from _sealed(new, old, ("data",))
+        yield from self.rules(new)
 
 
-class ServiceAccountStrategy(BuiltinStrategy):
-    shape = root(secrets=many(BAG), imagePullSecrets=many(BAG), automountServiceAccountToken=FLAG)
-    subresources = frozenset({"token"})
+def _secret_type(obj: Object, data: dict[str, str]) -> Faults:
+    kind = obj.get("type", "")
+    if kind == "kubernetes.io/service-account-token":
+        name = "kubernetes.io/service-account.name"
+        if not get(obj, "metadata", "annotations", name):
+            yield required(f"metadata.annotations[{name}]")
+    elif kind in ("kubernetes.io/dockercfg", "kubernetes.io/dockerconfigjson"):
+        key = ".dockercfg" if kind.endswith("cfg") else ".dockerconfigjson"
+        if key not in data:
+            yield required(f"data[{key}]")
+        elif fault := _not_json(data[key]):
+            yield invalid(f"data[{key}]", "<secret contents redacted>", fault)
+    elif kind == "kubernetes.io/basic-auth":
+        if "username" not in data and "password" not in data:
+            yield required("data[username]")
+            yield required("data[password]")
+    elif kind == "kubernetes.io/ssh-auth":
+        if not data.get("ssh-privatekey"):
+            yield required("data[ssh-privatekey]")
+    elif kind == "kubernetes.io/tls":
+        for key in ("tls.crt", "tls.key"):
+            if key not in data:
+                yield required(f"data[{key}]")
 
 
-def _data_faults(obj: Object, groups: tuple[str, ...], coded: tuple[str, ...]) -> Iterator[Cause]:
-    size = 0
-    for group in groups:
-        for key, value in obj.get(group, {}).items():
-            size += len(key) + len(value)
-            if not _KEY.fullmatch(key):
-                yield invalid(
-                    f"{group}[{key}]",
-                    f'Invalid value: "{key}": a valid config key must consist of alphanumeric characters, '
-                    "'-', '_' or '.'",
-                )
-            if group in coded and not _is_base64(value):
-                yield invalid(f"{group}[{key}]", "Invalid value: not valid base64")
-    if size > MAX_DATA * (4 / 3 if coded == groups else 1):
-        yield invalid(groups[0], f"Too long: may not be more than {MAX_DATA} bytes", "FieldValueTooLong")
-
-
-def _is_base64(text: str) -> bool:
+def _not_json(coded: str) -> str:
+    raw = base64.b64decode(coded)
+    if not raw:
+        return "unexpected end of JSON input"
     try:
-        base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return True
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return "invalid character in JSON"
+    return (
+        ""
+        if found is None or isinstance(found, dict)
+        else "json: cannot unmarshal it into Go value of type map[string]interface {}"
+    )
 
 
-def _sealed(new: Object, old: Object, groups: tuple[str, ...]) -> list[Cause]:
+def _decoded_size(text: str) -> int:
+    return len(text) * 3 // 4 - text.count("=", -2)
+
+
+def _sealed(new: Object, old: Object, groups: tuple[str, ...]) -> Faults:
     if not old.get("immutable"):
-        return []
-    faults = [] if new.get("immutable") else [immutable("immutable")]
-    faults += [
-        invalid(group, "Forbidden: field is immutable when `immutable` is set", "FieldValueForbidden")
-        for group in groups
-        if _value(new, group) != _value(old, group)
-    ]
-    return faults
+        return
+    if not new.get("immutable"):
+        yield forbidden("immutable", _SEALED)
+    for group in groups:
+        if (new.get(group) or {}) != (old.get(group) or {}):
+            yield forbidden(group, _SEALED)
 
 
-def _value(obj: Object, group: str) -> Any:
-    return obj.get(group) or {}
+class ServiceAccountStrategy(TypedStrategy):
+    """Of the secrets that it names, the names alone are kept."""
+
+    def prepare_create(self, obj: Object) -> None:
+        for secret in obj.get("secrets") or ():
+            for key in secret.keys() - {"name"}:
+                del secret[key]
+
+    def prepare_update(self, new: Object, old: Object) -> None:
+        self.prepare_create(new)
+
+
+class ControllerRevisionStrategy(TypedStrategy):
+    def rules(self, obj: Object) -> Faults:
+        data: Any = obj.get("data")
+        if data is None:
+            yield required("data", "data is mandatory")
+        yield from not_negative("revision", obj.get("revision"))
+
+    def update_rules(self, new: Object, old: Object) -> Faults:
+        yield from not_negative("revision", new.get("revision"))
+        yield from immutable("data", new.get("data"), old.get("data"))

@@ -45,13 +45,12 @@ class FlowSchemaStrategy(TypedStrategy):
         if not spec.get("matchingPrecedence"):
             spec["matchingPrecedence"] = 1000
 
-    def validate(self, obj: Object) -> list[Cause]:
-        name, spec = obj["metadata"]["name"], obj["spec"]
-        faults = [*super().validate(obj), *_schema_faults(name, spec)]
+    def rules(self, obj: Object) -> Iterator[Cause]:
+        name, spec = obj["metadata"].get("name", ""), obj["spec"]
+        yield from _schema_faults(name, spec)
         wanted = _mandatory().get((obj["kind"], name))
         if wanted is not None and wanted != spec:
-            faults.append(_wrong("spec", spec, f"spec of '{name}' must equal the fixed value"))
-        return faults
+            yield _wrong("spec", spec, f"spec of '{name}' must equal the fixed value")
 
 
 class PriorityLevelStrategy(TypedStrategy):
@@ -72,19 +71,18 @@ class PriorityLevelStrategy(TypedStrategy):
                 if not queuing.get(key):
                     queuing[key] = value
 
-    def validate(self, obj: Object) -> list[Cause]:
-        name, spec = obj["metadata"]["name"], obj["spec"]
-        faults = [*super().validate(obj), *_level_faults(name, spec)]
+    def rules(self, obj: Object) -> Iterator[Cause]:
+        name, spec = obj["metadata"].get("name", ""), obj["spec"]
+        yield from _level_faults(name, spec)
         wanted = _mandatory().get((obj["kind"], name))
         if wanted is None:
-            return faults
+            return
         if name == EXEMPT:
             if {**spec, "exempt": wanted["exempt"]} != wanted:
                 message = f"spec of '{name}' except the 'spec.exempt' field must equal the fixed value"
-                faults.append(_wrong("spec", spec, message))
+                yield _wrong("spec", spec, message)
         elif wanted != spec:
-            faults.append(_wrong("spec", spec, f"spec of '{name}' must equal the fixed value"))
-        return faults
+            yield _wrong("spec", spec, f"spec of '{name}' must equal the fixed value")
 
 
 def _schema_faults(name: str, spec: Object) -> Iterator[Cause]:

@@ -1,135 +1,220 @@
-"""Service: ports, addresses, what never changes. A clusterIP is handed out from 10.96.0.0/16, as a name that stays."""
+"""Service: what is refused, what follows the type, and what is handed out: a clusterIP from 10.96.0.0/16, as a name that stays,
+and ports of the node from 30000-32767."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from typing import Any
 
+from styr.api.faults import names
+from styr.api.faults.causes import Faults, invalid
+from styr.api.faults.services import is_headless, needs_health_check, service_faults, status_faults, update_faults
 from styr.api.store.commit import Txn
-from styr.api.strategies import node_ports
-from styr.api.strategies.base import BuiltinStrategy, invalid, required
-from styr.api.strategies.shapes import (
-    BAG,
-    COUNT,
-    FLAG,
-    INT_OR_TEXT,
-    PORT,
-    TEXT,
-    WHOLE,
-    fields,
-    many,
-    one_of,
-    root,
-    struct,
-    table,
-)
+from styr.api.strategies.base import TypedStrategy
 from styr.kinds import meta
-from styr.kinds.errors import Cause, InternalError, Invalid
+from styr.kinds.errors import InternalError, Invalid
 from styr.kinds.resources import SERVICE, Object
 
 NETWORK = ipaddress.ip_network("10.96.0.0/16")
+NODE_PORTS = range(30000, 32768)
+_STAYS = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
 
 
-class ServiceStrategy(BuiltinStrategy):
-    shape = root(
-        spec=struct(
-            type=one_of("ClusterIP", "NodePort", "LoadBalancer", "ExternalName", default="ClusterIP"),
-            clusterIP=TEXT,
-            clusterIPs=many(TEXT),
-            selector=table(TEXT),
-            ports=many(
-                struct(
-                    ("port",),
-                    name=TEXT,
-                    port=PORT,
-                    targetPort=INT_OR_TEXT,
-                    protocol=one_of("TCP", "UDP", "SCTP", default="TCP"),
-                    appProtocol=TEXT,
-                    nodePort=COUNT,
-                )
-            ),
-            sessionAffinity=one_of("None", "ClientIP", default="None"),
-            sessionAffinityConfig=BAG,
-            externalName=TEXT,
-            externalIPs=many(TEXT),
-            publishNotReadyAddresses=FLAG,
-            internalTrafficPolicy=TEXT,
-            externalTrafficPolicy=TEXT,
-            ipFamilies=many(TEXT),
-            ipFamilyPolicy=TEXT,
-            healthCheckNodePort=WHOLE,
-            allocateLoadBalancerNodePorts=FLAG,
-            **fields("loadBalancerIP loadBalancerSourceRanges loadBalancerClass trafficDistribution"),
-        ),
-        status=BAG,
-    )
+class ServiceStrategy(TypedStrategy):
+    name_check = staticmethod(names.dns_label_1035)
 
     def prepare_create(self, obj: Object) -> None:
         obj["status"] = {"loadBalancer": {}}
+        spec = obj["spec"]
+        if spec.get("clusterIP") and not spec.get("clusterIPs"):
+            spec["clusterIPs"] = [spec["clusterIP"]]
+        _families(spec)
 
     def prepare_update(self, new: Object, old: Object) -> None:
-        """A PUT that leaves the address out keeps it, unless the type changes to or from ExternalName."""
-        spec, before = new.get("spec"), old.get("spec", {})
-        if isinstance(spec, dict) and spec.get("type", "ClusterIP") != "ExternalName":
-            for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-                if before.get(field) and not spec.get(field):
-                    spec[field] = before[field]
-        if isinstance(spec, dict) and isinstance(spec.get("ports"), list):
-            node_ports.carry_over(spec, before)
+        """A PUT that leaves allocated values out keeps them; what the new type has no use for goes, unless it was changed."""
+        new["status"] = old["status"]
+        after, before = new["spec"], old["spec"]
+        _normal(after, before)
+        if _has_address(after) and _has_address(before):
+            for field in _STAYS[:2]:
+                if before.get(field) and not after.get(field):
+                    after[field] = before[field]
+            if before.get("ipFamilyPolicy") and not after.get("ipFamilyPolicy"):
+                after["ipFamilyPolicy"] = before["ipFamilyPolicy"]
+        if _has_node_ports(after) and _has_node_ports(before):
+            _keep_ports(after, before)
+        if needs_health_check(after) and needs_health_check(before) and "healthCheckNodePort" in before:
+            after.setdefault("healthCheckNodePort", before["healthCheckNodePort"])
+        _drop(after, before)
+        if after.get("type") != "LoadBalancer":
+            new["status"] = {"loadBalancer": {}}
+        _families(after)
 
-    def default(self, obj: Object) -> None:
-        spec = obj["spec"]
-        for port in spec.get("ports", ()):
-            if port.get("targetPort") in (None, 0, ""):  # Go writes 0 for one that is not given
-                port["targetPort"] = port["port"]
-        if spec["type"] != "ExternalName":
-            spec.setdefault("internalTrafficPolicy", "Cluster")
-            spec.setdefault("ipFamilies", ["IPv4"])
-            spec.setdefault("ipFamilyPolicy", "SingleStack")
+    def rules(self, obj: Object) -> Faults:
+        yield from service_faults(obj, None)
 
-    def validate(self, obj: Object) -> list[Cause]:
-        return list(_faults(obj)) if "spec" in obj else [required("spec")]
+    def update_rules(self, new: Object, old: Object) -> Faults:
+        yield from update_faults(new, old)
+        yield from service_faults(new, old)
 
-    def validate_update(self, new: Object, old: Object) -> list[Cause]:
-        before, after = old["spec"].get("clusterIP", ""), new["spec"].get("clusterIP", "")
-        if before and before != after and "ExternalName" not in (new["spec"]["type"], old["spec"]["type"]):
-            return [invalid("spec.clusterIPs[0]", f'Invalid value: "{after}": may not change once set')]
-        return []
+    def status_rules(self, new: Object, old: Object) -> Faults:
+        yield from status_faults(new, old)
 
     def admit(self, new: Object, old: Object | None, txn: Txn) -> None:
-        self._node_ports(new, old, txn)
         spec = new["spec"]
         if spec["type"] == "ExternalName":
             return
+        before = old["spec"] if old else {}
+        others = _Others(new, txn)
         wanted = spec.get("clusterIP", "")
         if wanted == "None":
             spec["clusterIPs"] = ["None"]
-            return
-        if not wanted or not old or old["spec"].get("clusterIP") != wanted:
-            taken = {other.get("spec", {}).get("clusterIP") for other in _others(new, txn)}
-            wanted = spec["clusterIP"] = _allocate(wanted, taken, meta.name(new))
-        spec["clusterIPs"] = [wanted]
-
-    def _node_ports(self, new: Object, old: Object | None, txn: Txn) -> None:
-        """Looks at the other services only when a number is asked for or needed."""
-        spec, mine = new["spec"], node_ports.held(old) if old else set()
-        others = [node_ports.held(other) for other in _others(new, txn)] if node_ports.lacks(spec, mine) else []
-        if faults := node_ports.allocate(spec, mine, others):
-            told = ", ".join(f"{fault['field']}: {fault['message']}" for fault in faults)
-            raise Invalid(f'Service "{meta.name(new)}" is invalid: {told}', details={"causes": faults})
+        elif not wanted or before.get("clusterIP") != wanted:
+            spec["clusterIP"] = _address(wanted, others.addresses(), meta.name(new))
+            spec["clusterIPs"] = [spec["clusterIP"]]
+        if _has_node_ports(spec):
+            _hand_out(new, before, others)
 
 
-def _others(obj: Object, txn: Txn) -> Iterator[Object]:
-    mine = (SERVICE.group_resource, meta.namespace(obj), meta.name(obj))
-    return (record.decode() for key, record in txn.list(SERVICE.group_resource) if key != mine)
+class _Others:
+    """What the other services have; looked at once, and only when something is to be handed out."""
+
+    def __init__(self, obj: Object, txn: Txn) -> None:
+        self._own = (SERVICE.group_resource, meta.namespace(obj), meta.name(obj))
+        self._txn = txn
+        self._specs: list[dict[str, Any]] | None = None
+
+    def specs(self) -> list[dict[str, Any]]:
+        if self._specs is None:
+            records = self._txn.list(SERVICE.group_resource)
+            self._specs = [record.decode().get("spec", {}) for key, record in records if key != self._own]
+        return self._specs
+
+    def addresses(self) -> set[str | None]:
+        return {spec.get("clusterIP") for spec in self.specs()}
+
+    def ports(self) -> set[tuple[int, str]]:
+        found = {(spec["healthCheckNodePort"], "TCP") for spec in self.specs() if spec.get("healthCheckNodePort")}
+        return found | {
+            (port["nodePort"], port["protocol"])
+            for spec in self.specs()
+            for port in spec.get("ports") or ()
+            if port.get("nodePort")
+        }
 
 
-def _allocate(wanted: str, taken: set[str | None], name: str) -> str:
-    if wanted in taken:
-        message = (
-            f'Service "{name}" is invalid: spec.clusterIPs: Invalid value: "{wanted}": provided IP is already allocated'
+def _families(spec: dict[str, Any]) -> None:
+    if spec.get("type") != "ExternalName":
+        spec.setdefault(
+            "ipFamilyPolicy",
+            "RequireDualStack" if spec.get("clusterIP") == "None" and not spec.get("selector") else "SingleStack",
         )
-        raise Invalid(message, details={"causes": [invalid("spec.clusterIPs", f"{wanted} is already allocated")]})
+        spec.setdefault(
+            "ipFamilies",
+            ["IPv4", "IPv6"] if spec["ipFamilyPolicy"] == "RequireDualStack" and is_headless(spec) else ["IPv4"],
+        )
+
+
+def _has_address(spec: dict[str, Any]) -> bool:
+    return spec.get("type") != "ExternalName"
+
+
+def _has_node_ports(spec: dict[str, Any]) -> bool:
+    kind = spec.get("type")
+    return kind == "NodePort" or (kind == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is not False)
+
+
+def _normal(after: dict[str, Any], before: dict[str, Any]) -> None:
+    """`clusterIPs` follows `clusterIP`, for clients that know only the older field."""
+    same = after.get("clusterIPs") == before.get("clusterIPs")
+    if before.get("clusterIPs") and not after.get("clusterIPs") and after.get("clusterIP") == before.get("clusterIP"):
+        after["clusterIPs"] = before["clusterIPs"]
+    if after.get("clusterIP") != before.get("clusterIP") and same:
+        if after.get("clusterIP"):
+            after["clusterIPs"] = [after["clusterIP"]]
+        else:
+            after.pop("clusterIPs", None)
+
+
+def _keep_ports(after: dict[str, Any], before: dict[str, Any]) -> None:
+    known = {port.get("name", ""): port.get("nodePort") for port in before.get("ports") or ()}
+    used = {port.get("nodePort") for port in after.get("ports") or ()} & set(known.values())
+    for port in after.get("ports") or ():
+        kept = known.get(port.get("name", ""))
+        if not port.get("nodePort") and kept and kept not in used:
+            port["nodePort"] = kept
+
+
+def _drop(after: dict[str, Any], before: dict[str, Any]) -> None:
+    if _has_address(before) and not _has_address(after):
+        fields = [field for field in _STAYS if after.get(field) == before.get(field)]
+        for field in fields:
+            after.pop(field, None)
+    if _has_node_ports(before) and not _has_node_ports(after):
+        if [port.get("nodePort") for port in after.get("ports") or ()] == [
+            p.get("nodePort") for p in before.get("ports") or ()
+        ]:
+            for port in after.get("ports") or ():
+                port.pop("nodePort", None)
+    rules = (
+        ("healthCheckNodePort", needs_health_check),
+        ("allocateLoadBalancerNodePorts", lambda spec: spec.get("type") == "LoadBalancer"),
+        ("loadBalancerClass", lambda spec: spec.get("type") == "LoadBalancer"),
+        ("externalTrafficPolicy", _outside),
+    )
+    for field, fits in rules:
+        if fits(before) and not fits(after) and after.get(field) == before.get(field):
+            after.pop(field, None)
+
+
+def _outside(spec: dict[str, Any]) -> bool:
+    kind = spec.get("type")
+    return kind in ("LoadBalancer", "NodePort") or (kind == "ClusterIP" and bool(spec.get("externalIPs")))
+
+
+def _hand_out(obj: Object, before: dict[str, Any], others: _Others) -> None:
+    """A port of the node for each port, its own if it asked for one and nobody has it."""
+    spec, kept = obj["spec"], {(p.get("nodePort"), p["protocol"]) for p in before.get("ports") or ()}
+    mine = {(port["nodePort"], port["protocol"]) for port in spec.get("ports") or () if port.get("nodePort")}
+    for index, port in enumerate(spec.get("ports") or ()):
+        number = port.get("nodePort")
+        if number and (number, port["protocol"]) not in kept:
+            if number not in NODE_PORTS:
+                span = f"{NODE_PORTS[0]}-{NODE_PORTS[-1]}"
+                message = f"provided port is not in the valid range. The range of valid ports is {span}"
+                raise _refused(obj, f"spec.ports[{index}].nodePort", number, message)
+            if (number, port["protocol"]) in others.ports():
+                raise _refused(obj, f"spec.ports[{index}].nodePort", number, "provided port is already allocated")
+        elif not number:
+            taken = {number for number, _ in others.ports() | mine}
+            port["nodePort"] = _free(taken, meta.name(obj))
+            mine.add((port["nodePort"], port["protocol"]))
+    if needs_health_check(spec) and not spec.get("healthCheckNodePort"):
+        spec["healthCheckNodePort"] = _free({number for number, _ in others.ports() | mine}, meta.name(obj))
+
+
+def _free(taken: set[int], name: str) -> int:
+    found = next((number for number in NODE_PORTS if number not in taken), None)
+    if found is None:
+        message = f"no port left in {NODE_PORTS[0]}-{NODE_PORTS[-1]} for service {name}"
+        raise InternalError(f"{message}: delete services that are not used")
+    return found
+
+
+def _refused(obj: Object, path: str, value: Any, detail: str) -> Invalid:
+    cause = invalid(path, value, detail)
+    name = meta.name(obj)
+    details = {"name": name, "kind": "Service", "causes": [cause]}
+    return Invalid(f'Service "{name}" is invalid: {path}: {cause["message"]}', details=details)
+
+
+def _address(wanted: str, taken: set[str | None], name: str) -> str:
+    if wanted in taken:
+        cause = invalid(
+            "spec.clusterIPs", [wanted], "failed to allocate IP " + f"{wanted}: provided IP is already allocated"
+        )
+        details = {"name": name, "kind": "Service", "causes": [cause]}
+        raise Invalid(f'Service "{name}" is invalid: spec.clusterIPs: {cause["message"]}', details=details)
     if wanted:
         return wanted
     # The address after the highest one, so that one just freed is not given to another service at once.
@@ -148,37 +233,3 @@ def _is_ours(text: str) -> bool:
         return ipaddress.ip_address(text) in NETWORK
     except ValueError:
         return False
-
-
-def _faults(obj: Object) -> Iterator[Cause]:
-    spec = obj["spec"]
-    ports = spec.get("ports", [])
-    headless = spec.get("clusterIP") == "None"
-    if spec["type"] == "ExternalName":
-        if not spec.get("externalName"):
-            yield required("spec.externalName")
-        return
-    if not ports and not headless:
-        yield required("spec.ports")
-    address = spec.get("clusterIP", "")
-    if address not in ("", "None"):
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            yield invalid("spec.clusterIPs[0]", f'Invalid value: "{address}": must be a valid IP address')
-    names: list[str] = []
-    pairs: list[tuple[int, str]] = []
-    for index, port in enumerate(ports):
-        name = port.get("name", "")
-        if len(ports) > 1 and not name:
-            yield required(f"spec.ports[{index}].name")
-        if name and name in names:
-            yield invalid(f"spec.ports[{index}].name", f'Duplicate value: "{name}"', "FieldValueDuplicate")
-        pair = (port["port"], port["protocol"])
-        if pair in pairs:
-            yield invalid(f"spec.ports[{index}]", f"Duplicate value: {pair[0]}/{pair[1]}", "FieldValueDuplicate")
-        target = port["targetPort"]
-        if isinstance(target, int) and not 1 <= target <= 65535:
-            yield invalid(f"spec.ports[{index}].targetPort", f"Invalid value: {target}: must be between 1 and 65535")
-        names.append(name)
-        pairs.append(pair)

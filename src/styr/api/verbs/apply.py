@@ -5,6 +5,8 @@ Called by `patch`. The configuration is JSON or YAML; an object that is not ther
 
 from __future__ import annotations
 
+import copy
+
 from styr.api import bodies, fields
 from styr.api.call import Call, answer
 from styr.api.store.commit import Txn
@@ -55,7 +57,7 @@ def read(call: Call) -> Object:
     odd = change.check_kind(call, config)
     if meta.setdefault("name", call.name) != call.name:
         raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({call.name})")
-    if unknown := odd + call.served.strategy.unknown_fields(config, sparse=True):
+    if unknown := odd + call.served.strategy.unknown_fields(copy.deepcopy(config), sparse=True):
         raise owners.malformed(call, [f".{path}: field not declared in schema" for path in unknown[: fields.MOST]])
     return config
 

@@ -109,8 +109,7 @@ def complete(call: Call, obj: Object, before: Object | None = None) -> None:
     update replaces."""
     strategy = call.served.strategy
     strategy.prune(obj)
-    causes: list[Cause] = strategy.shape_faults(obj, before)
-    causes += metadata.faults(obj, path_name=strategy.name_is_path_segment)
+    causes: list[Cause] = [*strategy.shape_faults(obj, before), *strategy.metadata_faults(obj)]
     if causes:
         raise call.invalid(causes)
     strategy.default(obj)
@@ -119,9 +118,14 @@ def complete(call: Call, obj: Object, before: Object | None = None) -> None:
 def check(call: Call, obj: Object, before: Object | None) -> None:
     """The rules of the kind, for a complete object. Raises Invalid with every cause."""
     strategy = call.served.strategy
-    causes = strategy.validate(obj)
-    if not causes and before is not None and call.subresource == "":
-        causes = strategy.validate_update(obj, before)
+    if before is None:
+        causes = strategy.validate(obj)
+    elif call.subresource == "":
+        causes = strategy.update_faults(obj, before)
+    elif call.subresource == "status":
+        causes = strategy.status_faults(obj, before)
+    else:
+        causes = strategy.part_faults(call.subresource, obj, before)
     if not causes:
         causes = strategy.rule_faults(obj, before, call.warnings)
     if causes:
@@ -184,9 +188,11 @@ def _is_stored_as_today(call: Call, old: Record) -> bool:
 
 
 def _make_ready(call: Call, before: Object, new: Object) -> None:
+    complete(call, new, before)
     if call.subresource == "":
         call.served.strategy.prepare_update(new, before)
-    complete(call, new, before)
+    elif call.subresource == "status":
+        call.served.strategy.prepare_status(new, before)
 
 
 def settle(call: Call, txn: Txn, key: ObjectKey, obj: Object, *, dry_run: bool = False) -> Record:

@@ -43,9 +43,6 @@ def prepare(call: Call, obj: Object, base: str | None = None) -> None:
         meta["generation"] = 1
     if not call.name:
         raise call.invalid(metadata.faults(obj))
-    if call.served.resource.status:
-        obj.pop("status", None)
-        strategy.prepare_create(obj)
     change.complete(call, obj)
 
 
@@ -69,6 +66,9 @@ def insert(
         stage.mutate(attributes, txn)
         if attributes.touched:
             _own_again(call, obj)
+    if call.served.custom and call.served.resource.status:
+        obj.pop("status", None)
+    call.served.strategy.prepare_create(obj)
     change.check(call, obj, None)
     call.check_rights(obj)
     if stage is not None:
