@@ -7,6 +7,11 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is; what must be fast is measured in bench/.
+settings.register_profile("styr", deadline=None)
+settings.load_profile("styr")
 
 
 @pytest.hookimpl(tryfirst=True)

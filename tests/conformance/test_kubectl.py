@@ -204,13 +204,15 @@ async def test_ten_megabytes_are_refused_in_words(platform: Platform) -> None:
     assert "Request entity too large" in text or "RequestEntityTooLarge" in text
 
 
-async def test_rules_that_are_not_evaluated_are_told(platform: Platform) -> None:
+async def test_rules_are_evaluated_and_named(platform: Platform) -> None:
     definition = copy.deepcopy(WIDGETS)
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    schema["properties"]["spec"]["x-kubernetes-validations"] = [{"rule": "self.size < 100"}]
+    schema["properties"]["spec"]["x-kubernetes-validations"] = [{"rule": "self.size < 100", "message": "too large"}]
     await platform.client.create(CRD, definition)
-    described = await platform.kubectl("describe", "crd", "widgets.example.com")
-    assert "stored but not evaluated: spec.versions[0].properties[spec]" in described
+    refused = await platform.kubectl("create", "-f", "-", stdin=json.dumps(widget("big", size=100)), ok=False)
+    assert 'The Widget "big" is invalid: spec: Invalid value: ' in refused
+    assert refused.rstrip().endswith("too large")
+    await platform.kubectl("create", "-f", "-", stdin=json.dumps(widget("small", size=99)))
 
 
 async def test_generators_send_protobuf(platform: Platform) -> None:
