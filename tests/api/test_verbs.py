@@ -377,7 +377,7 @@ async def test_pages_show_one_snapshot(api: Api) -> None:
     assert [item["metadata"]["name"] for item in second["items"]] == [f"m{n}" for n in range(4, 10)]
     assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
     await api("GET", f"{MAPS}?continue=nonsense", want=400)
-    await api("GET", f"{MAPS}?limit=-1", want=400)
+    assert len((await api("GET", f"{MAPS}?limit=-1"))["items"]) == len((await api("GET", MAPS))["items"])
 
 
 async def test_a_snapshot_too_old_is_told() -> None:

@@ -27,9 +27,7 @@ from styr.kinds.seams import PodLogs, PodStreams
 from styr.kinds.transport import ANONYMOUS, Request, Response, User
 from styr.kit.clock import Clock, rfc3339
 
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 T = TypeVar("T")
-_FALSE = frozenset({"", "0", "f", "F", "false", "FALSE", "False"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +127,10 @@ class Call:
         return self.request.headers.get("content-type", "")
 
     def flag(self, name: str) -> bool:
-        """A boolean query parameter, in any of Go's spellings. Raises BadRequest."""
-        text = self.request.param(name)
-        if text not in _TRUE and text not in _FALSE:
-            raise BadRequest(f"query parameter {name}: {text!r} is not a boolean")
-        return text in _TRUE
+        """A boolean query parameter, as Kubernetes reads it."""
+        return self.request.flag(name)
 
-    def number(self, name: str) -> int | None:
+    def number(self, name: str, *, below_zero: bool = False) -> int | None:
         """A query parameter that counts something. Raises BadRequest."""
         text = self.request.param(name)
         if not text:
@@ -143,9 +138,13 @@ class Call:
         try:
             value = int(text)
         except ValueError:
-            value = -1
-        if not 0 <= value < 1 << 63:
-            raise BadRequest(f"query parameter {name}: {text[:40]!r} is not a number of at least 0")
+            raise BadRequest(
+                f'query parameter {name}: strconv.ParseInt: parsing "{text[:40]}": invalid syntax'
+            ) from None
+        if not -(1 << 63) <= value < 1 << 63:
+            raise BadRequest(f'query parameter {name}: strconv.ParseInt: parsing "{text[:40]}": value out of range')
+        if value < 0 and not below_zero:
+            raise BadRequest(f"query parameter {name}: {value} is not a number of at least 0")
         return value
 
     @property
@@ -225,10 +224,26 @@ class Call:
     def invalid(self, causes: Sequence[Cause]) -> Invalid:
         resource = self.served.resource
         kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
-        parts = [f"{cause.get('field', '')}: {cause.get('message', '')}" for cause in causes]
+        short = [_short(cause) for cause in causes]
+        parts = [f"{cause.get('field', '')}: {cause.get('message', '')}" for cause in short]
         text = parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
-        details = self._details() | {"kind": resource.kind, "causes": list(causes)}
+        details = self._details() | {"kind": resource.kind, "causes": short}
         return Invalid(f'{kind} "{self.name}" is invalid: {text}', details=details)
+
+
+MAX_CAUSE = 4096
+"""Characters of a cause's field or message: a key of a megabyte would come back four times."""
+
+
+def _short(cause: Cause) -> Cause:
+    field, message = cause.get("field", ""), cause.get("message", "")
+    if len(field) <= MAX_CAUSE and len(message) <= MAX_CAUSE:
+        return cause
+    return {**cause, "field": _cut(field), "message": _cut(message)}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_CAUSE else f"{text[: MAX_CAUSE // 2]} ... {text[-MAX_CAUSE // 2 :]}"
 
 
 def respond(call: Call, data: bytes, status: int = 200) -> Response:

@@ -11,7 +11,6 @@ from urllib.parse import quote, unquote, urlencode
 from styr.kinds.errors import MethodNotAllowed
 from styr.kinds.transport import Request
 
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 
 
@@ -95,9 +94,9 @@ def verb_of(route: Route, request: Request) -> str:
     """The word that RBAC has for it. Raises MethodNotAllowed."""
     method = request.method
     if route.watch and method != "GET":
-        raise MethodNotAllowed(f"the server does not allow this method on the requested resource ({method})")
+        raise MethodNotAllowed("the server does not allow this method on the requested resource")
     if method in ("GET", "HEAD"):
-        if (route.watch or request.param("watch") in _TRUE) and not route.subresource:
+        if (route.watch or request.flag("watch")) and not route.subresource:
             return "watch"
         return "get" if route.name else "list"
     if method == "POST" and (not route.name or route.subresource):
@@ -108,4 +107,4 @@ def verb_of(route: Route, request: Request) -> str:
         return "patch"
     if method == "DELETE":
         return "delete" if route.name else "deletecollection"
-    raise MethodNotAllowed(f"the server does not allow this method on the requested resource ({method})")
+    raise MethodNotAllowed("the server does not allow this method on the requested resource")

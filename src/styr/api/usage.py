@@ -69,9 +69,7 @@ class ResourceMetrics:
         if resource is None or route.subresource or (route.namespace and not resource.namespaced):
             raise NotFound("the server could not find the requested resource")
         if request.method not in ("GET", "HEAD") or request.param("watch") in ("1", "true"):
-            raise MethodNotAllowed(
-                f"the server does not allow this method on the requested resource ({request.method})"
-            )
+            raise MethodNotAllowed("the server does not allow this method on the requested resource")
         form = negotiate(request.headers.get("accept", ""), "get" if route.name else "list")
         usage = await self._source()
         found = list(self._nodes(usage) if resource is NODE_METRICS else self._pods(usage, route.namespace))

@@ -43,6 +43,12 @@ class Request:
     annotations: dict[str, str] = field(default_factory=dict)
     """What the audit is to say of it beside what it was."""
 
+    def flag(self, name: str) -> bool:
+        """A boolean of the query as Kubernetes reads it: there, and neither `0` nor `false`. (`?watch` is true, and so is
+        `f`.)"""
+        value = next((value for key, value in self.query if key == name), "0")
+        return value != "0" and value.lower() != "false"
+
     def param(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""
         return next((value for key, value in self.query if key == name), default)

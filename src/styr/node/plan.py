@@ -40,10 +40,15 @@ def plan(pod: Object, record: PodRecord, now: float) -> Plan:
     if deadline is not None and now >= deadline:
         return Plan(too_late=True)
     candidates = _candidates(spec, record)
-    start = tuple(c for c in candidates if record.container(c["name"]).retry_at <= now)
+    start = tuple(c for c in candidates if _due(record.container(c["name"]), now))
     times = [record.container(c["name"]).retry_at for c in candidates if c not in start]
     wake = min([*times, *([deadline] if deadline is not None else [])], default=None)
     return Plan(start, wake)
+
+
+def _due(container: ContainerRecord, now: float) -> bool:
+    """No wait is longer than the longest: one that seems so was counted by a clock that has been set back since."""
+    return not 0 < container.retry_at - now <= BACKOFF_MOST
 
 
 def _candidates(spec: Mapping[str, Any], record: PodRecord) -> list[Mapping[str, Any]]:

@@ -14,6 +14,7 @@ import contextlib
 import gc
 import os
 import random
+import resource
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -50,6 +51,7 @@ from styr.serving.authn import load_or_create_token
 log = Log("styr.plane")
 
 DEFAULT_GATEWAY_PORT = 8080
+MAX_DESCRIPTORS = 65_536
 SETTLED = 10.0
 """Seconds after which a start counts as over."""
 
@@ -81,6 +83,7 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     # What has been imported stays: later collections look at less, and seldom, since little of what a server makes is circular.
     gc.freeze()
     gc.set_threshold(*COLLECTIONS)
+    _take_descriptors()
     async with AsyncExitStack() as stack:
         await Plane(settings, stack).start(announce)
         number = await asked
@@ -88,6 +91,14 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     if number is signal.SIGINT:
         announce("Stopping the apps too (SIGTERM would leave them running) ...")
         await asyncio.to_thread(stop_apps, settings.folder)
+
+
+def _take_descriptors() -> None:
+    """As many as we may have: each connection is one. Apps get their own limit from their launchers."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Plane:

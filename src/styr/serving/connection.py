@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import resource
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ import httptools
 from styr.kinds.errors import ApiError, BadRequest, InternalError, Unauthorized
 from styr.kinds.transport import ANONYMOUS, Handler, Request, Response, User
 from styr.kit.log import Log
-from styr.serving import wire
+from styr.serving import deflate, wire
 from styr.serving.body import HIGH_WATER, Body, inflated
 from styr.serving.deadline import Deadline
 from styr.serving.exchange import Exchange
@@ -56,6 +57,17 @@ class Timeouts:
     linger: float = 5.0
 
 
+MAX_CONNECTIONS = 16_384
+SPARE_FILES = 512
+"""Descriptors that are kept for everything but connections: pods, logs, Envoy."""
+
+
+def connection_limit() -> int:
+    """As many as the process may have descriptors for."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else max(64, min(MAX_CONNECTIONS, files - SPARE_FILES))
+
+
 @dataclass(slots=True)
 class Settings:
     """What all connections of a server share."""
@@ -67,7 +79,7 @@ class Settings:
     """Is the body of a request for this path handed on as it comes, whatever it is?"""
     timeouts: Timeouts = field(default_factory=Timeouts)
     connections: set[Connection] = field(default_factory=set)
-    max_connections: int = 2000
+    max_connections: int = field(default_factory=connection_limit)
     closing: bool = False
 
 
@@ -371,6 +383,8 @@ class Connection(asyncio.Protocol):
             if response.upgrade is not None and exchange.upgrade:
                 await self._hand_over(response)
             else:
+                if deflate.worthwhile(response) and wire.takes_gzip(exchange.request.headers):
+                    response = await deflate.compressed(response)
                 await self._send(exchange, response)
         except asyncio.CancelledError:
             self._transport.close()

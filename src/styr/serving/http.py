@@ -2,7 +2,7 @@
 
 Called by `plane` for the API, by the metrics process for its own, and by tests.
 Knows nothing of Kubernetes but the shape of an error. Never binds anything but the host it
-is given. Responses are not compressed: the clients are on this machine, where gzip costs both sides more than it saves.
+is given. Answers from 128 KiB on are compressed for clients that ask for gzip (`deflate`).
 
     PortTaken(OSError)     the port is in use; the text says what to do
 """

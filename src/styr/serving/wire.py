@@ -89,6 +89,15 @@ def too_large() -> TooLarge:
     return TooLarge(f"Request entity too large: limit is {MAX_BODY}")
 
 
+def takes_gzip(headers: Mapping[str, str]) -> bool:
+    """Does the client ask for it (`gzip`, with any weight but 0)?"""
+    for part in headers.get("accept-encoding", "").split(","):
+        name, _, weight = part.partition(";")
+        if name.strip().lower() == "gzip":
+            return weight.replace(" ", "").rstrip("0.") != "q="
+    return False
+
+
 class Inflate:
     """A gzip (or deflate) body as it comes, in bounded pieces: the caller bounds the sum."""
 

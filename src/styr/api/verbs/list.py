@@ -115,7 +115,7 @@ def select(view: View, wanted: Filter, after: Place | None = None) -> Iterator[t
 async def list_objects(call: Call) -> Response:
     """One page, or all."""
     wanted = read_filter(call)
-    limit = call.number("limit") or 0
+    limit = max(0, call.number("limit", below_zero=True) or 0)
     revision, after = _where(call)
     view = _view(call, revision, after)
     matched = select(view, before_conversion(call, wanted), after)
@@ -189,8 +189,10 @@ def _read_token(token: str, current: int) -> tuple[int, Place]:
         revision, (namespace, name) = int(value["rv"]), value["start"]
         if not (isinstance(namespace, str) and isinstance(name, str) and 0 <= revision <= current):
             raise ValueError("not one of this server's")
-    except (ValueError, TypeError, KeyError, msgspec.DecodeError, binascii.Error) as error:
-        raise BadRequest("continue key is not valid: start the list again without it") from error
+    except (ValueError, TypeError, KeyError, RecursionError, msgspec.DecodeError, binascii.Error) as error:
+        raise BadRequest(
+            "invalid continue token: continue key is not valid: start the list again without it"
+        ) from error
     return revision or current, (namespace, name)
 
 

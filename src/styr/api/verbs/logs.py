@@ -39,30 +39,16 @@ def _options(call: Call, container: str) -> LogOptions:
         container=container,
         follow=call.flag("follow"),
         previous=call.flag("previous"),
-        tail_lines=_number(call, "tailLines"),
-        since_seconds=_number(call, "sinceSeconds"),
+        tail_lines=call.number("tailLines", below_zero=True),
+        since_seconds=call.number("sinceSeconds", below_zero=True),
         timestamps=call.flag("timestamps"),
-        limit_bytes=_number(call, "limitBytes"),
+        limit_bytes=call.number("limitBytes", below_zero=True),
         since_time=_time(call.request.param("sinceTime")),
         stream="" if stream == "All" else stream,
     )
     if causes := _causes(options, stream):
         raise _invalid(call, causes)
     return options
-
-
-def _number(call: Call, name: str) -> int | None:
-    """Unlike elsewhere one below zero is a number too, and its own error. Raises BadRequest."""
-    text = call.request.param(name)
-    if not text:
-        return None
-    try:
-        value = int(text)
-    except ValueError:
-        raise BadRequest(f"query parameter {name}: {text[:40]!r} is not a number") from None
-    if not -(1 << 63) <= value < 1 << 63:
-        raise BadRequest(f"query parameter {name}: {text[:40]!r} is out of range")
-    return value
 
 
 def _time(text: str) -> float | None:
