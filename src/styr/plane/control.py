@@ -67,7 +67,6 @@ class ControlPlane:
         self._clock = clock
         self._random = rng
         self._registry = registry
-        self._sealing = Sealing(folder.encryption, clock)
 
     async def start(self, **seams: Any) -> None:
         """Not yet listening: only in-process clients reach it. `seams` are the node's, as `ApiServer` takes them. Raises
@@ -76,6 +75,7 @@ class ControlPlane:
             self._certificates = pki.ensure(self.folder.path / "pki", self._clock)
             front = pki.front_proxy(self._certificates.front, self._clock)
             database = self.folder.path / "store.db"
+            self._sealing = Sealing(self.folder.encryption, self._clock)
             self._store = store = Store.open(database, self._clock, sealing=self._sealing)
         except (pki.PkiError, StoreError) as error:
             raise StartError(str(error)) from None
