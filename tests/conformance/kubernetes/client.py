@@ -99,11 +99,11 @@ class Kube:
     async def ask(self, method: str, url: str, body: Any = None, *, type: str = JSON, **headers: str) -> Any:
         """The JSON of a success. Raises Refused."""
         response = await self.send(method, url, body, type=type, **headers)
-        assert isinstance(response.body, bytes), "a stream"
+        body = response.body if isinstance(response.body, bytes) else b"".join([part async for part in response.body])
         try:
-            answer = json.loads(response.body)
+            answer = json.loads(body)
         except ValueError:
-            answer = {"message": response.body.decode(errors="replace")}
+            answer = {"message": body.decode(errors="replace")}
         if response.status >= 400:
             raise Refused(response.status, answer, f"{method} {url}")
         return answer
