@@ -310,7 +310,10 @@ async def test_concurrent_writers_in_both_versions_lose_nothing(tmp_path: Path) 
     ("conversion", "message"),
     [
         ({"strategy": "Webhook"}, "required when strategy is set to Webhook"),
-        ({"strategy": "None", "webhook": {}}, "should not be set when strategy is not set to Webhook"),
+        (
+            {"strategy": "None", "webhook": {"conversionReviewVersions": ["v1"]}},
+            "should not be set when strategy is not set to Webhook",
+        ),
         ({"strategy": "Webhook", "webhook": {"clientConfig": {}}}, "exactly one of url or service is required"),
         (
             {
@@ -336,3 +339,15 @@ async def test_without_a_webhook_only_the_version_differs(tmp_path: Path) -> Non
         await api("POST", V1, one())
         read = await api("GET", f"{V2}/one")
         assert read["apiVersion"] == "stable.example.com/v2"
+
+
+async def test_another_webhook_is_asked_anew(tmp_path: Path) -> None:
+    async with together(tmp_path) as (api, _, _hook):
+        await api("POST", V2, two())
+        assert (await api("GET", f"{V1}/two"))["spec"] == {"hostPort": "there:80"}
+        assert (await api("GET", f"{V2}/two"))["spec"]["host"] == "there"
+        change = {"spec": {"conversion": {"webhook": {"clientConfig": {"service": {"name": "none"}}}}}}
+        changed = await api("PATCH", f"{CRDS}/points.stable.example.com", change, type=MERGE_PATCH)
+        assert changed["metadata"]["generation"] == 2
+        refused = await api("GET", f"{V2}/two", want=500)
+        assert 'service "none" not found' in refused["message"]

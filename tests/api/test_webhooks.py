@@ -197,7 +197,7 @@ async def test_what_a_webhook_is_asked(tmp_path: Path) -> None:
         assert create["object"]["metadata"]["uid"] == made["metadata"]["uid"]
         assert create["oldObject"] is None
         assert update["operation"] == "UPDATE"
-        assert update["options"]["kind"] == "PatchOptions"
+        assert update["options"]["kind"] == "UpdateOptions"
         assert (update["object"]["data"], update["oldObject"]["data"]) == ({"a": "2"}, {"a": "1"})
         assert update["oldObject"]["metadata"]["managedFields"]
         assert delete["operation"] == "DELETE"
@@ -205,6 +205,39 @@ async def test_what_a_webhook_is_asked(tmp_path: Path) -> None:
         assert delete["oldObject"]["data"] == {"a": "2"}
         assert delete["options"]["propagationPolicy"] == "Background"
         assert len({request["uid"] for request in requests}) == 4
+
+
+async def test_a_made_up_name_is_made_up_after_the_mutating_webhooks(tmp_path: Path) -> None:
+    async with together(tmp_path) as (api, hook):
+        hook.on("/check", lambda _: ALLOW)
+        await validating(api, hook)
+        hook.on(
+            "/change", lambda asked: patch({"op": "add", "path": "/data/seen", "value": asked.get("name", "nothing")})
+        )
+        await mutating(api, hook)
+        made = await api("POST", MAPS, {"metadata": {"generateName": "some-"}, "data": {"a": "1"}})
+        assert made["data"]["seen"] == "nothing"
+        assert made["metadata"]["name"].startswith("some-")
+        first, second = (asked for _, asked in hook.asked)
+        assert "name" not in first["object"]["metadata"]
+        assert second["object"]["metadata"]["name"] == second["name"] == made["metadata"]["name"]
+        hook.on("/change", lambda _: patch({"op": "add", "path": "/metadata/name", "value": "chosen"}))
+        made = await api("POST", MAPS, {"metadata": {"generateName": "some-"}, "data": {"a": "1"}})
+        assert made["metadata"]["name"] == "chosen"
+
+
+async def test_a_token_is_asked_about(tmp_path: Path) -> None:
+    async with together(tmp_path) as (api, hook):
+        hook.on("/check", lambda asked: ALLOW if asked["object"]["spec"]["audiences"] == ["a"] else deny("no such one"))
+        await validating(api, hook, "check", rule("serviceaccounts/token"))
+        await api("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "me"}})
+        url = "/api/v1/namespaces/default/serviceaccounts/me/token"
+        made = await api("POST", url, {"spec": {"audiences": ["a"]}})
+        assert made["status"]["token"]
+        refused = await api("POST", url, {"spec": {"audiences": ["b"]}}, want=400)
+        assert refused["message"].endswith("denied the request: no such one")
+        asked = hook.asked[0][1]
+        assert (asked["kind"]["kind"], asked["subResource"], asked["name"]) == ("TokenRequest", "token", "me")
 
 
 async def test_v1beta1_reviews(tmp_path: Path) -> None:
@@ -419,9 +452,9 @@ REVIEW = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (raw(500, b"oh dear"), "has prevented the request from succeeding"),
+        (raw(500, b"oh dear"), 'an error on the server ("oh dear") has prevented the request from succeeding'),
         (raw(404, b""), "the server could not find the requested resource"),
-        (raw(200, b"{"), "received invalid webhook response"),
+        (raw(200, b"{"), "failed to call webhook: couldn't get version/kind; json parse error"),
         (raw(200, b"[]"), "webhook response was absent"),
         (raw(200, REVIEW), "webhook response was absent"),
         (raw(200, {**REVIEW, "response": {"uid": "x", "allowed": True}}), 'expected response.uid="'),
@@ -491,7 +524,10 @@ async def test_certificates_are_checked(tmp_path: Path) -> None:
         hook.on("/check", lambda _: ALLOW)
         for bundle, message in (
             ("", "x509: certificate signed by unknown authority"),
-            ("bm9uZQ==", "unable to load root certificates"),
+            (
+                "bm9uZQ==",
+                "could not get REST client: unable to load root certificates: unable to parse bytes as PEM block",
+            ),
         ):
             await api(
                 "POST", VALIDATING, configuration("v", webhook("a", hook.client("/check", service=False, ca=bundle)))

@@ -29,6 +29,8 @@ BESIDE_GA = {
 """Kinds that clients expect already, in the version that Kubernetes has them in."""
 ANSWERED = ("authentication.k8s.io", "authorization.k8s.io")
 """Groups of questions: nothing of them is stored, `reviews` answers."""
+COUNTED = ("customresourcedefinitions",)
+"""Kinds that count changes, by code outside of that module."""
 ELSEWHERE = ("apiregistration.k8s.io",)
 
 
@@ -79,7 +81,7 @@ def rules(entry: dict[str, Any], peer: Peer) -> dict[str, Any]:
     facts = peer.ask(op="facts", kind=kind, resource=f"{entry['plural']}.{group}" if group else entry["plural"])
     said = facts.get("object", {})
     made: dict[str, Any] = {}
-    made |= {"counts": True} if said.get("generation") else {}
+    made |= {"counts": True} if said.get("generation") or entry["plural"] in COUNTED else {}
     made |= {"upsert": True} if said.get("upsert") else {}
     made |= {"careful": True} if said.get("blind") is False else {}
     labels = [path for path in paths(kind) if path not in ("metadata.name", "metadata.namespace")]

@@ -5,6 +5,7 @@
 `caBundle`. Texts of failures are those of Kubernetes' Go client, because people search for them.
 
     CalloutFailed        nobody answered, or not with what was asked for; str() is the reason
+    Unasked              a CalloutFailed before anybody was asked: what was configured cannot be used
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
 import random
 import ssl
 from collections.abc import Mapping
@@ -34,6 +36,10 @@ class CalloutFailed(Exception):
     pass
 
 
+class Unasked(CalloutFailed):
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where to connect to, and which name the certificate must have."""
@@ -51,11 +57,12 @@ class Callouts:
         self._random = source
 
     async def post(self, config: Mapping[str, Any], body: bytes, timeout: float, *, tell: bool = True) -> bytes:
-        """The body of a 2xx answer. `timeout` is in seconds; `tell` says it in the query. Raises CalloutFailed."""
+        """The body of a 2xx answer. `timeout` is in seconds; `tell` says it in the query. Raises CalloutFailed, Unasked."""
+        context = trust(str(config.get("caBundle") or ""))
         url, target, host, endpoint = self._place(config, f"?timeout={timeout:g}s" if tell else "")
+        where = endpoint
         try:
-            where = endpoint or self.resolve(host, int(config["service"].get("port", 443)), config["service"])
-            context = trust(str(config.get("caBundle") or ""))
+            where = where or self.resolve(host, int(config["service"].get("port", 443)), config["service"])
             response = await http.fetch(
                 "POST",
                 where.host,
@@ -70,7 +77,8 @@ class Callouts:
                 max_body=MAX_ANSWER,
             )
         except (CalloutFailed, http.HttpError, ValueError) as error:
-            raise CalloutFailed(f'Post "{url}": {reason(error)}') from None
+            place = f"{where.host}:{where.port}" if where else ""
+            raise CalloutFailed(f'Post "{url}": {reason(error, place)}') from None
         if not 200 <= response.status < 300:
             raise CalloutFailed(_refused(response))
         return response.body
@@ -131,7 +139,7 @@ def _ready(piece: Object, port_name: str) -> set[tuple[str, int]]:
 
 
 def trust(bundle: str) -> ssl.SSLContext:
-    """A context that trusts a base64 PEM bundle, or the machine's own authorities for "". Raises CalloutFailed."""
+    """A context that trusts a base64 PEM bundle, or the machine's own authorities for "". Raises Unasked."""
     return _context(hashlib.sha256(bundle.encode()).digest(), bundle)
 
 
@@ -141,17 +149,17 @@ def _context(digest: bytes, bundle: str) -> ssl.SSLContext:
 
 
 def fresh_trust(bundle: str) -> ssl.SSLContext:
-    """The same, of one's own: to be given a certificate. Raises CalloutFailed."""
+    """The same, of one's own: to be given a certificate. Raises Unasked."""
     if not bundle:
         return ssl.create_default_context()
     try:
         return ssl.create_default_context(cadata=base64.b64decode(bundle).decode("ascii"))
-    except (ssl.SSLError, binascii.Error, ValueError, UnicodeDecodeError) as error:
-        raise CalloutFailed(f"unable to load root certificates: {error}") from None
+    except (ssl.SSLError, binascii.Error, ValueError):
+        raise Unasked("unable to load root certificates: unable to parse bytes as PEM block") from None
 
 
-def reason(error: BaseException) -> str:
-    """What went wrong, in the words of Go where people know them."""
+def reason(error: BaseException, where: str = "") -> str:
+    """What went wrong, in the words of Go where people know them. `where` is HOST:PORT."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):
@@ -159,7 +167,7 @@ def reason(error: BaseException) -> str:
         if isinstance(seen, TimeoutError):
             return "context deadline exceeded"
         if isinstance(seen, ConnectionRefusedError):
-            return f"dial tcp: connect: connection refused ({error})"
+            return f"dial tcp{' ' * bool(where)}{where}: connect: connection refused"
         seen = seen.__cause__
     if isinstance(error, http.Disconnected):
         return f"EOF ({error})"
@@ -170,14 +178,14 @@ def _verification(error: ssl.SSLCertVerificationError) -> str:
     text = error.verify_message or str(error)
     known = ("self-signed certificate", "self signed certificate", "unable to get local issuer certificate")
     if any(word in text for word in known):
-        return f"certificate signed by unknown authority ({text})"
+        return "certificate signed by unknown authority"
     return text
 
 
 def _refused(response: http.HttpResponse) -> str:
-    text = response.body[:2048].decode("utf-8", "replace").strip()
+    quoted = json.dumps(response.body[:2048].decode("utf-8", "replace").strip(), ensure_ascii=False)
     if response.status == 404:
         return "the server could not find the requested resource"
     if response.status >= 500:
-        return f"an error on the server ({text!r}) has prevented the request from succeeding"
-    return f"the server rejected our request with status {response.status}: {text!r}"
+        return f"an error on the server ({quoted}) has prevented the request from succeeding"
+    return f"the server rejected our request with status {response.status}: {quoted}"

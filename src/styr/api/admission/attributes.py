@@ -33,6 +33,8 @@ class Attributes:
     old: Object | None = None
     subresource: str = ""
     dry_run: bool = False
+    made_up: str = ""
+    """The name, when it was made from generateName."""
     given: Object | None = None
     """The DeleteOptions of a delete, the options of a connection."""
     managed: list[Any] = field(default_factory=list)
@@ -77,15 +79,12 @@ class Attributes:
         self.changed()
 
     def options(self) -> Object:
-        """CreateOptions, UpdateOptions, PatchOptions or DeleteOptions, as an AdmissionReview tells them."""
+        """CreateOptions, UpdateOptions or DeleteOptions, as an AdmissionReview tells them: of a patch too."""
         if self.given is not None:
             return self.given
-        kind = "PatchOptions" if self.request.method == "PATCH" else _OPTIONS.get(self.operation, "UpdateOptions")
-        found: Object = {"kind": kind, "apiVersion": "meta.k8s.io/v1"}
+        found: Object = {"kind": _OPTIONS.get(self.operation, "UpdateOptions"), "apiVersion": "meta.k8s.io/v1"}
         if dry := [value for key, value in self.request.query if key == "dryRun"]:
             found["dryRun"] = dry
-        if kind == "PatchOptions" and (force := self.request.param("force")):
-            found["force"] = force in ("1", "t", "T", "true", "TRUE", "True")
         found |= {name: value for name in ("fieldManager", "fieldValidation") if (value := self.request.param(name))}
         return found
 

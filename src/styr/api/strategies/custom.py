@@ -310,8 +310,11 @@ def _scale_faults(scale: Object, path: str) -> Iterator[Cause]:
 def _conversion_faults(conversion: dict[str, Any], path: str) -> Iterator[Cause]:
     webhook = conversion.get("webhook")
     if conversion["strategy"] == "None":
-        if webhook is not None:
-            yield forbidden(f"{path}.webhook", "should not be set when strategy is not set to Webhook")
+        text = "should not be set when strategy is not set to Webhook"
+        if webhook and "clientConfig" in webhook:
+            yield forbidden(f"{path}.webhookClientConfig", text)
+        if webhook and webhook.get("conversionReviewVersions"):
+            yield forbidden(f"{path}.conversionReviewVersions", text)
         return
     config = (webhook or {}).get("clientConfig")
     if config is None:

@@ -63,6 +63,7 @@ def insert(
     stage = call.core.chain.stage("CREATE", call.served)
     if stage is not None:
         attributes = call.attributes("CREATE", obj, dry_run=dry_run, complete=lambda new: change.complete(call, new))
+        attributes.made_up = call.name if base is not None else ""
         stage.mutate(attributes, txn)
         if attributes.touched:
             _own_again(call, obj)

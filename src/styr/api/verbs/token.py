@@ -8,8 +8,10 @@ import msgspec
 
 from styr.api import media
 from styr.api.call import Call, respond
+from styr.api.store.commit import Txn
 from styr.api.store.records import ObjectKey
 from styr.api.strategies.base import invalid
+from styr.api.verbs import admit
 from styr.kinds.errors import BadRequest, Cause, Conflict, Invalid, NotFound, Unavailable
 from styr.kinds.resources import NODE, POD, SECRET, Object, Resource
 from styr.kinds.transport import Response
@@ -41,6 +43,10 @@ async def create_token(call: Call) -> Response:
     seconds = spec.get("expirationSeconds")
     seconds = spec["expirationSeconds"] = USUAL if seconds is None else seconds
     _check_seconds(seconds)
+    request["spec"] = spec
+    spec.setdefault("audiences", list(accounts.audiences))
+    request["metadata"] |= {"name": call.name, "namespace": call.namespace}
+    spec = (await admit.write(call, lambda txn: _asked(call, txn, call.fresh(request))))["spec"]
     bound = _bound(call, spec.get("boundObjectRef"))
     audiences = spec["audiences"] = spec.get("audiences") or list(accounts.audiences)
     warn_after = 0
@@ -62,6 +68,12 @@ async def create_token(call: Call) -> Response:
         "status": {"token": token, "expirationTimestamp": rfc3339(now + spec["expirationSeconds"])},
     }
     return respond(call, msgspec.json.encode(answer), 201)
+
+
+def _asked(call: Call, txn: Txn, request: Object) -> Object:
+    """The request as admission leaves it."""
+    admit.admit(call, txn, "CREATE", request, None, dry_run=call.dry_run)
+    return request
 
 
 def _check_identity(call: Call, request: Object, account: Object) -> None:

@@ -14,7 +14,7 @@ from styr.api.admission.request import request
 from styr.api.admission.webhooks import review
 from styr.api.admission.webhooks.hooks import Hook
 from styr.api.admission.webhooks.review import Answer, ReviewError
-from styr.api.callout import CalloutFailed, Callouts
+from styr.api.callout import CalloutFailed, Callouts, Unasked
 from styr.api.conversion import Converter
 from styr.api.metadata import new_uid
 from styr.api.registry import ServedResource
@@ -33,7 +33,7 @@ class Failed:
     text: str
 
     def error(self) -> InternalError:
-        return InternalError(f"Internal error occurred: {self.text}", details={"causes": [{"message": self.text}]})
+        return review.internal(self.text)
 
 
 Reply = Answer | Failed
@@ -79,6 +79,10 @@ class Asking:
             None if obj is None else self.shown(attributes, obj, served) for obj in (attributes.object, attributes.old)
         ]
         body = request(attributes, served, shown[0], shown[1])
+        if mutating and attributes.made_up and shown[0] is not None:
+            body["object"] = unnamed(attributes, body["object"])
+            if "name" not in body["object"]["metadata"]:
+                body.pop("name", None)
         asked = msgspec.json.encode([hook.identity, mutating, body])
         return Question(hook, served, body, hashlib.blake2b(asked, digest_size=24).digest(), mutating)
 
@@ -103,12 +107,26 @@ class Asking:
             data = await self._callouts.post(
                 hook.spec.get("clientConfig") or {}, review.encode(version, uid, question.body), hook.timeout
             )
+        except Unasked as error:
+            return Failed(f"{failed}: could not get REST client: {error}")
         except CalloutFailed as error:
             return Failed(f"{failed}: failed to call webhook: {error}")
         try:
             return review.decode(data, version, uid, mutating=question.mutating)
+        except review.NoReview as error:
+            return Failed(f"{failed}: failed to call webhook: {error}")
+        except review.NoPatch as error:
+            return Failed(f"{failed}: {error}")
         except ReviewError as error:
             return Failed(f"{failed}: received invalid webhook response: {error}")
+
+
+def unnamed(attributes: Attributes, obj: Object) -> Object:
+    """As mutating webhooks see an object whose name is made up: that comes after them."""
+    meta = obj["metadata"]
+    if not attributes.made_up or meta.get("name") != attributes.made_up:
+        return obj
+    return {**obj, "metadata": {key: value for key, value in meta.items() if key != "name"}}
 
 
 def heed(question: Question, reply: Reply, attributes: Attributes, *, round: int, index: int) -> Answer | None:

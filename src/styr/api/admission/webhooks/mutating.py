@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 
 from styr.api.admission.attributes import Attributes, Operation
 from styr.api.admission.chain import Base
-from styr.api.admission.webhooks.asking import Asking, Question, Reply, heed
+from styr.api.admission.webhooks import review
+from styr.api.admission.webhooks.asking import Asking, Question, Reply, heed, unnamed
 from styr.api.admission.webhooks.hooks import Hooks
 from styr.api.admission.webhooks.review import Answer
 from styr.api.patches import json_patch
 from styr.api.pending import Pending
 from styr.api.registry import ServedResource
 from styr.api.store.commit import Txn
-from styr.kinds.errors import ApiError, InternalError
+from styr.kinds.errors import ApiError
 from styr.kinds.resources import Object
 
 
@@ -80,22 +81,21 @@ class MutatingWebhooks(Base):
             return False
         name = question.hook.name
         if attributes.object is None:
-            raise InternalError(
-                f'Internal error occurred: admission webhook "{name}" attempted to modify the object, which is not '
-                "supported for this operation"
+            raise review.internal(
+                f'admission webhook "{name}" attempted to modify the object, which is not supported for this operation'
             )
-        shown = self._asking.shown(attributes, attributes.object, question.served)
+        shown = unnamed(attributes, self._asking.shown(attributes, attributes.object, question.served))
         before = copy.deepcopy(shown)
         try:
             after = json_patch.apply(copy.deepcopy(shown), answer.patch)
         except (ApiError, RecursionError) as error:
-            raise InternalError(f"Internal error occurred: {error}") from None
+            raise review.internal(f"error in the patch of admission webhook {json.dumps(name)}: {error}") from None
         if not isinstance(after, dict) or not isinstance(after.get("metadata"), dict):
-            raise InternalError(
-                f'Internal error occurred: the patch of admission webhook "{name}" leaves no object with metadata'
-            )
+            raise review.internal(f'the patch of admission webhook "{name}" leaves no object with metadata')
         after["metadata"].pop("managedFields", None)
         if after == before:
             return False
+        if attributes.made_up and not after["metadata"].get("name"):
+            after["metadata"]["name"] = attributes.made_up
         attributes.replace(self._asking.back(attributes, after, question.served))
         return True

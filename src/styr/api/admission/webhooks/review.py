@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from styr.api import bodies
-from styr.kinds.errors import ApiError, BadRequest
+from styr.kinds.errors import ApiError, BadRequest, InternalError
 from styr.kinds.resources import Object
 
 GROUP = "admission.k8s.io"
@@ -22,6 +22,14 @@ KNOWN = ("v1", "v1beta1")
 
 class ReviewError(ValueError):
     pass
+
+
+class NoReview(ReviewError):
+    """Not even JSON."""
+
+
+class NoPatch(ReviewError):
+    """What came as a patch is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,7 @@ def decode(data: bytes, version: str, uid: str, *, mutating: bool) -> Answer:
     try:
         review = bodies.decode(data)
     except ApiError as error:
-        raise ReviewError(error.message) from None
+        raise NoReview(f"couldn't get version/kind; json parse error: {error.message}") from None
     response = review.get("response") if isinstance(review, dict) else None
     if not isinstance(response, dict):
         raise ReviewError("webhook response was absent")
@@ -76,6 +84,10 @@ def denial(name: str, status: Object) -> ApiError:
     )
     error.reason = reason
     return error
+
+
+def internal(message: str) -> InternalError:
+    return InternalError(f"Internal error occurred: {message}", details={"causes": [{"message": message}]})
 
 
 def dry_run_unsupported(name: str) -> ApiError:
@@ -113,9 +125,9 @@ def _patch(response: Object) -> list[Any]:
     try:
         patch = bodies.decode(base64.b64decode(coded, validate=True))
     except (ApiError, binascii.Error, ValueError, TypeError) as error:
-        raise ReviewError(f"received undecodable patch in webhook response: {error}") from None
+        raise NoPatch(f"received undecodable patch in webhook response: {error}") from None
     if not isinstance(patch, list):
-        raise ReviewError("received undecodable patch in webhook response: it is no list of operations")
+        raise NoPatch("received undecodable patch in webhook response: it is no list of operations")
     return patch
 
 
