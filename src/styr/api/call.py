@@ -78,7 +78,7 @@ class Call:
 
     @property
     def key(self) -> ObjectKey:
-        return ObjectKey(self.served.key, self.namespace, self.name)
+        return ObjectKey(self.served.store_key, self.namespace, self.name)
 
     @property
     def body(self) -> bytes:
@@ -165,6 +165,10 @@ class Call:
         """A stored object, decoded, in the version that was asked for, as the definition of today has it. Of a kind with a
         conversion webhook the record must be `ready`; in the write path it need not be (raises Pending)."""
         obj, served = record.decode(), self.served
+        if served.form is not None:
+            obj = served.form.show(obj)
+            served.strategy.prune(obj)
+            return obj
         wanted = served.resource.api_version
         if obj["apiVersion"] != wanted:
             if served.conversion is None:
@@ -185,6 +189,8 @@ class Call:
     def to_store(self, obj: Object) -> Object:
         """An object of the version that was asked for, in the version that is stored. Raises Pending, ApiError."""
         stored = self.served.stored_as
+        if self.served.form is not None:
+            return self.served.form.store(obj)
         if self.served.conversion is not None:
             return self.core.converter.convert(obj, self.served, stored, self.replies)
         obj["apiVersion"] = stored

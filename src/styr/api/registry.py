@@ -11,13 +11,14 @@ from typing import Any
 from styr.api.apply import types
 from styr.api.apply.types import Type
 from styr.api.builtin import tables
+from styr.api.builtin.forms import FORMS, Form
 from styr.api.builtin.tables import VERBS, Kind, Subresource
 from styr.api.discovery import SCALE, STATUS, VIRTUAL, Documented, Served
 from styr.api.schema import Schema
 from styr.api.store.commit import Store
 from styr.api.store.records import Change, Record
 from styr.api.strategies.api_service import KIND as API_SERVICE_KIND
-from styr.api.strategies.base import Strategy
+from styr.api.strategies.base import Strategy, getter
 from styr.api.strategies.builtin import builtin_strategy
 from styr.api.strategies.custom import CustomStrategy
 from styr.api.validations import SchemaError
@@ -76,6 +77,8 @@ class ServedResource:
     type: Callable[[], Type] = Type
     """Which fields have owners of their own; worked out at the first write."""
     conversion: Mapping[str, Any] | None = None
+    form: Form | None = None
+    """Of a built-in kind that is stored in another one."""
     """`spec.conversion.webhook` of a definition whose versions differ by more than their name."""
     webhook: str = ""
     """Which state of the definition `conversion` is of."""
@@ -84,8 +87,13 @@ class ServedResource:
 
     @property
     def key(self) -> str:
-        """The store's name of the resource."""
+        """The name of the resource, as messages have it; also the store's, for kinds with one form."""
         return self.resource.group_resource
+
+    @property
+    def store_key(self) -> str:
+        """The store's name of the resource."""
+        return self.form.key if self.form is not None else self.resource.group_resource
 
     @property
     def strategy(self) -> Strategy:
@@ -93,8 +101,11 @@ class ServedResource:
 
     @property
     def getters(self) -> dict[str, Callable[[Mapping[str, Any]], str]]:
-        """They read the selectable fields."""
-        return self.load().getters
+        """They read the selectable fields, of stored objects."""
+        found = self.load().getters
+        if self.form is None:
+            return found
+        return {path: getter(self.form.fields.get(path, path)) for path in found}
 
     @property
     def schema(self) -> Schema | None:
@@ -103,6 +114,8 @@ class ServedResource:
     @property
     def stored_as(self) -> str:
         """The apiVersion inside stored bytes."""
+        if self.form is not None:
+            return self.form.stored
         return f"{self.resource.group}/{self.storage}" if self.resource.group else self.storage
 
     def columns_list(self) -> list[Object] | None:
@@ -120,10 +133,6 @@ class ServedResource:
         return Documented(self.served(), self.custom, self.openapi, self.list_kind, selectable)
 
 
-_NOT_YET = ("autoscaling/v1", "events.k8s.io/v1")
-"""Other forms of kinds that are served."""
-
-
 class Registry:
     """`find` is called on every request; everything else when a CRD changes, which `generation` counts."""
 
@@ -131,7 +140,7 @@ class Registry:
         self._builtin = {
             (kind.resource.group, kind.resource.version, kind.resource.plural): _builtin(kind)
             for kind in (*tables.kinds(), API_SERVICE_KIND)
-            if not kind.answered and kind.resource.api_version not in _NOT_YET
+            if not kind.answered
         }
         self._custom: dict[str, list[ServedResource]] = {}
         self._all: dict[tuple[str, str, str], ServedResource] = {}
@@ -208,6 +217,7 @@ def _builtin(kind: Kind) -> ServedResource:
         stored.version,
         list_kind=f"{resource.kind}List",
         verbs=kind.verbs,
+        form=FORMS.get((resource.api_version, resource.plural)),
         subresources={name: sub for name, sub in kind.subresources.items() if name in IMPLEMENTED},
         type=cache(lambda: types.builtin(stored.api_version, stored.kind) or types.custom(load().shape or {})),
     )

@@ -38,18 +38,10 @@ MISSING: dict[tuple[str, ...], str] = {
     ("Sysctls, reject invalid sysctls",): "validation of pods in full",
     ("Scheduler, Verify PriorityClass endpoints",): "validation of priority classes",
     ("PersistentVolumes(Claims), apply changes to a pv/pvc status",): "the first phase of volumes and claims",
-    ("New Event resource lifecycle, testing a single event",): "events.k8s.io",
-    ("New Event resource lifecycle, testing a list of events",): "events.k8s.io",
     ("PodCertificateRequest API operations",): _LATER,
     ("CRUD operations for clustertrustbundles",): _LATER,
     ("CRUD operations for devicetaintrules",): _LATER,
     ("CRUD operations for storageversionmigrations",): _LATER,
-    ("IPAddress API",): "names of addresses",
-    ("Aggregated Discovery Endpoint Accept Headers",): "apiregistration, autoscaling and events.k8s.io are not served",
-    ("Aggregated Discovery Interface",): "apiregistration, autoscaling and events.k8s.io are not served",
-    ("Discovery, confirm the groupVerion and a resourcefrom each apiGroup",): (
-        "apiregistration, autoscaling and events.k8s.io are not served"
-    ),
 }
 """Ported behaviours that fail for a feature that is not there. Their tests must fail until it is."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from styr.api.builtin.forms import FORMS
 from styr.api.columns.words import NONE, UNKNOWN, UNSET, at, born, condition, name, number
 from styr.api.durations import age, human_duration
 from styr.kinds.resources import Object
@@ -50,17 +51,7 @@ def event(obj: Object, now: float) -> list[Any]:
 
 def new_event(obj: Object, now: float) -> list[Any]:
     """An Event of events.k8s.io, whose fields have other names."""
-    source = at(obj, "deprecatedSource", {})
-    renamed = {
-        "involvedObject": at(obj, "regarding", {}),
-        "message": at(obj, "note"),
-        "source": source,
-        "reportingComponent": at(obj, "reportingController"),
-        "firstTimestamp": at(obj, "deprecatedFirstTimestamp", None),
-        "lastTimestamp": at(obj, "deprecatedLastTimestamp", None),
-        "count": at(obj, "deprecatedCount", 0),
-    }
-    return event(obj | renamed, now)
+    return event(FORMS["events.k8s.io/v1", "events"].store(obj), now)
 
 
 def binding(obj: Object, now: float) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from styr.api.builtin.forms import FORMS
 from styr.api.columns.words import NONE, UNKNOWN, UNSET, at, born, condition, containers, labels, name, number, selector
 from styr.api.durations import age, human_duration
 from styr.kinds.resources import Object
@@ -112,6 +113,8 @@ def disruption_budget(obj: Object, now: float) -> list[Any]:
 
 
 def autoscaler(obj: Object, now: float) -> list[Any]:
+    if obj.get("apiVersion") == "autoscaling/v1":
+        obj = FORMS["autoscaling/v1", "horizontalpodautoscalers"].store(obj)
     target = f"{at(obj, 'spec.scaleTargetRef.kind')}/{at(obj, 'spec.scaleTargetRef.name')}"
     least = at(obj, "spec.minReplicas", None)
     counts = [UNSET if least is None else str(least), number(obj, "spec.maxReplicas")]
@@ -120,10 +123,6 @@ def autoscaler(obj: Object, now: float) -> list[Any]:
 
 def _targets(obj: Object) -> str:
     wanted, found = at(obj, "spec.metrics", ()), at(obj, "status.currentMetrics", ())
-    if not wanted and at(obj, "spec.targetCPUUtilizationPercentage", None) is not None:  # autoscaling/v1
-        current = at(obj, "status.currentCPUUtilizationPercentage", None)
-        shown = UNKNOWN if current is None else f"{current}%"
-        return f"cpu: {shown}/{obj['spec']['targetCPUUtilizationPercentage']}%"
     texts = [_target(spec, found[index] if index < len(found) else {}) for index, spec in enumerate(wanted)]
     if not texts:
         return NONE

@@ -112,7 +112,7 @@ async def delete_collection(call: Call) -> Response:
     """Removes all that the selectors match, each as `delete` would, and returns the list of them."""
     options = read_options(call)
     limit = call.number("limit")
-    matched = select(call.core.store.view(call.served.key), read_filter(call))
+    matched = select(call.core.store.view(call.served.store_key), read_filter(call))
     removed: list[bytes] = []
     places = [place for place, _ in islice(matched, limit or None)]
     # A few at a time, so that no other writer waits for a large collection.
@@ -123,7 +123,7 @@ async def delete_collection(call: Call) -> Response:
         def take(txn: Txn, part: list[tuple[str, str]] = part) -> list[Record]:
             done = []
             for place in part:
-                key = ObjectKey(call.served.key, *place)
+                key = ObjectKey(call.served.store_key, *place)
                 if (old := txn.get(key)) is not None:
                     done.append(perform(call, txn, key, old, options)[0])
             return done

@@ -164,7 +164,7 @@ def _where(call: Call) -> tuple[int, Place | None]:
 
 def _view(call: Call, revision: int, after: Place | None) -> View:
     try:
-        return call.core.store.view(call.served.key, revision)
+        return call.core.store.view(call.served.store_key, revision)
     except WindowPassed:
         if after is None:
             raise Expired(f"The resourceVersion for the provided list is too old: {revision}") from None

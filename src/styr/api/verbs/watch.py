@@ -75,12 +75,12 @@ async def watch(call: Call) -> Response:
     present: list[tuple[Place, Record]] = []
     if seen is None:
         seen = call.core.store.revision
-        present = list(select(call.core.store.view(call.served.key), before_conversion(call, plan.filter)))
+        present = list(select(call.core.store.view(call.served.store_key), before_conversion(call, plan.filter)))
     return Response(200, _stream(call, plan, seen, present), {"content-type": "application/json"})
 
 
 async def _stream(call: Call, plan: Plan, seen: int, present: list[tuple[Place, Record]]) -> AsyncIterator[bytes]:
-    window = call.core.store.window(call.served.key)
+    window = call.core.store.window(call.served.store_key)
     bell = Bell(window)
     frame = _framer(call)
     metrics = call.core.metrics

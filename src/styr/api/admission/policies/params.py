@@ -53,10 +53,10 @@ def _misbound(text: str) -> ConfigurationError:
 
 def _found(ref: Object, served: ServedResource, namespace: str, txn: Txn) -> list[Object]:
     if name := ref.get("name"):
-        record = txn.get(ObjectKey(served.key, namespace, name))
+        record = txn.get(ObjectKey(served.store_key, namespace, name))
         return [] if record is None else [_shown(record, served)]
     selector = selectors.from_object(ref.get("selector"))
-    found = [_shown(record, served) for _, record in txn.list(served.key, namespace)]
+    found = [_shown(record, served) for _, record in txn.list(served.store_key, namespace)]
     return [obj for obj in found if selectors.matches(selector, obj["metadata"].get("labels") or {})]
 
 
