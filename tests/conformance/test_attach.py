@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,3 +129,36 @@ async def test_logs_beside_attach_and_their_times(cluster: Streaming, kubectl: s
         assert out == wanted
     _, err = await cluster.kubectl(kubectl, "attach", "done", code=1)
     assert "completed pod" in err
+
+
+@pytest.mark.needs("kubectl-1.35")
+async def test_debug_joins_a_running_pod(cluster: Streaming) -> None:
+    await cluster.run("web", *shell("sleep 1000"))
+    flags = ("debug", "-i", "web", f"--image={HOST}", "-c", "look", "--quiet", "--")
+    script = "echo in $(basename $(dirname $TMPDIR)); read word; echo $word back"
+    out, _ = await cluster.kubectl(
+        "kubectl-1.35", *flags[:-1], "--profile=baseline", "--", "sh", "-c", script, stdin=b"hello\n"
+    )
+    assert b"hello back" in out
+
+    def ended(found: dict[str, Any]) -> bool:
+        statuses = found["status"].get("ephemeralContainerStatuses") or [{}]
+        return "terminated" in (statuses[0].get("state") or {})
+
+    found = await cluster.until("web", ended)
+    assert found["status"]["phase"] == "Running"
+    assert found["status"]["ephemeralContainerStatuses"][0]["state"]["terminated"]["exitCode"] == 0
+    out, _ = await cluster.kubectl("kubectl-1.35", "logs", "web", "-c", "look")
+    assert b"hello back" in out
+
+
+@pytest.mark.needs("kubectl-1.35")
+async def test_debug_with_rights_that_a_process_cannot_have(cluster: Streaming) -> None:
+    await cluster.run("web", *shell("sleep 1000"))
+    flags = ("debug", "web", f"--image={HOST}", "-c", "look", "--profile=general", "--", "sh", "-c", "echo x")
+    await cluster.kubectl("kubectl-1.35", *flags)
+    found = await cluster.until("web", lambda found: found["status"].get("ephemeralContainerStatuses"))
+    state = found["status"]["ephemeralContainerStatuses"][0]["state"]["terminated"]
+    assert state["reason"] == "UnsupportedPodSpec"
+    assert "spec.ephemeralContainers[0].securityContext.capabilities.add" in state["message"]
+    assert found["status"]["phase"] == "Running"

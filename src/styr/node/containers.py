@@ -186,7 +186,7 @@ class Containers:
             await self._context.event(self.pod, "Warning", "BackOff", container.message)
 
     async def _probe(self, spec: Mapping[str, Any], container: ContainerRecord) -> None:
-        if any(c["name"] == container.name for c in self.pod["spec"].get("initContainers") or ()):
+        if not any(c["name"] == container.name for c in self.pod["spec"]["containers"]):
             return
         await probes.watch(
             spec, resolve=lambda target: resolve(spec, self.record.ports, target),
@@ -250,6 +250,7 @@ class Containers:
         specs: list[Mapping[str, Any]] = [
             *(self.pod["spec"].get("initContainers") or ()),
             *self.pod["spec"]["containers"],
+            *(self.pod["spec"].get("ephemeralContainers") or ()),
         ]
         spec = next((spec for spec in specs if spec["name"] == name), None)
         if spec is None or self.record.container(name).phase != "running":

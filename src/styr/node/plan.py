@@ -57,7 +57,8 @@ def _candidates(spec: Mapping[str, Any], record: PodRecord) -> list[Mapping[str,
         state = record.container(container["name"])
         if not done(state):
             return [container] if state.phase == "waiting" else []
-    return [c for c in spec["containers"] if record.container(c["name"]).phase == "waiting"]
+    later = (*spec["containers"], *(spec.get("ephemeralContainers") or ()))
+    return [c for c in later if record.container(c["name"]).phase == "waiting"]
 
 
 def ended(pod: Object, record: PodRecord, container: ContainerRecord, exit: Exit, message: str = "") -> None:
@@ -92,6 +93,8 @@ def _again(pod: Object, record: PodRecord, container: ContainerRecord) -> bool:
     if record.stopped or record.failed or "deletionTimestamp" in pod["metadata"]:
         return False
     policy = pod["spec"].get("restartPolicy", "Always")
+    if any(c["name"] == container.name for c in pod["spec"].get("ephemeralContainers") or ()):
+        return False
     is_init = any(c["name"] == container.name for c in pod["spec"].get("initContainers") or ())
     if container.exit_code == 0:
         return bool(policy == "Always" and not is_init)

@@ -32,8 +32,8 @@ from styr.node.containers import Containers
 from styr.node.metrics import NodeMetrics
 from styr.node.plan import plan
 from styr.node.record import PodRecord, load, save
-from styr.node.refusals import Identity, Refusal, refusals, unenforced
-from styr.node.runtimes.base import Runtime
+from styr.node.refusals import Identity, Refusal, refusals, refusals_of, unenforced
+from styr.node.runtimes.base import EXEC_FAILED, Runtime
 
 log = Log("styr.node.pod")
 
@@ -175,8 +175,9 @@ class PodWorker:
             await self._stop_all(self._grace())
             return 0.0
         for spec in todo.start:
-            await self._keep_ports(spec)
-            await self.containers.start(spec)
+            if not await self._refused(spec):
+                await self._keep_ports(spec)
+                await self.containers.start(spec)
         if todo.over:
             await self._stop_all(self._grace())
             await asyncio.to_thread(self._free_disk)
@@ -295,7 +296,22 @@ class PodWorker:
 
     def _specs(self) -> list[Mapping[str, Any]]:
         spec = self.pod["spec"]
-        return [*(spec.get("initContainers") or ()), *spec["containers"]]
+        return [*(spec.get("initContainers") or ()), *spec["containers"], *(spec.get("ephemeralContainers") or ())]
+
+    async def _refused(self, spec: Mapping[str, Any]) -> bool:
+        """A container that joined later (`kubectl debug`) is looked at when its turn comes."""
+        joined = [c["name"] for c in self.pod["spec"].get("ephemeralContainers") or ()]
+        if spec["name"] not in joined:
+            return False
+        path = f"spec.ephemeralContainers[{joined.index(spec['name'])}]"
+        me = Identity(os.getuid(), os.getgid())
+        bad = refusals_of(self.pod, spec, path, me, self.containers.known_image)
+        if bad:
+            container = self.record.container(spec["name"])
+            container.phase, container.reason, container.exit_code = "terminated", "UnsupportedPodSpec", EXEC_FAILED
+            container.message, container.finished_at = "; ".join(map(str, bad)), self._clock.time()
+            await self._context.event(self.pod, "Warning", "UnsupportedPodSpec", container.message)
+        return bool(bad)
 
     def _save(self) -> None:
         save(self.folder / "state.json", self.record)

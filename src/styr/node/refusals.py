@@ -37,13 +37,32 @@ def refusals(pod: Mapping[str, Any], me: Identity, known_image: Callable[[str], 
     found += _volumes(spec)
     for kind in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(kind) or ()):
-            path = f"spec.{kind}[{index}]"
-            found += _container(container, path, volumes, spec)
-            found += _security(container.get("securityContext") or {}, f"{path}.securityContext", me)
-            image = str(container.get("image") or "")
-            if image != HOST_IMAGE and not known_image(image):
-                found.append(Refusal(f"{path}.image", f"no image {image!r} here: use {HOST_IMAGE}, or push the app"))
+            found += _one(container, f"spec.{kind}[{index}]", volumes, spec, me, known_image)
     return found
+
+
+def refusals_of(
+    pod: Mapping[str, Any], container: Spec, path: str, me: Identity, known_image: Callable[[str], bool]
+) -> list[Refusal]:
+    """Of one container that joins a running pod."""
+    spec = pod["spec"]
+    volumes = {str(volume.get("name")): volume for volume in spec.get("volumes") or ()}
+    return list(_one(container, path, volumes, spec, me, known_image))
+
+
+def _one(
+    container: Spec,
+    path: str,
+    volumes: Mapping[str, Spec],
+    spec: Spec,
+    me: Identity,
+    known_image: Callable[[str], bool],
+) -> Iterator[Refusal]:
+    yield from _container(container, path, volumes, spec)
+    yield from _security(container.get("securityContext") or {}, f"{path}.securityContext", me)
+    image = str(container.get("image") or "")
+    if image != HOST_IMAGE and not known_image(image):
+        yield Refusal(f"{path}.image", f"no image {image!r} here: use {HOST_IMAGE}, or push the app")
 
 
 _POD_UNKNOWN = {
@@ -55,7 +74,6 @@ _POD_UNKNOWN = {
     "shareProcessNamespace": "containers have no process namespace to share",
     "resourceClaims": "no devices are handed out",
     "overhead": "the runtime has none",
-    "ephemeralContainers": "not supported by the runtime process",
     "dnsConfig": "processes use the machine's resolver",
 }
 

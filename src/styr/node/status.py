@@ -52,6 +52,7 @@ def build(pod: Object, record: PodRecord, now: float) -> dict[str, Any]:
     reason, message = record.failed or (None, None)
     mains = [c["name"] for c in spec["containers"]]
     inits = [c["name"] for c in spec.get("initContainers") or ()]
+    visitors = [c["name"] for c in spec.get("ephemeralContainers") or ()]
     return {
         "phase": phase,
         "reason": reason,
@@ -64,6 +65,8 @@ def build(pod: Object, record: PodRecord, now: float) -> dict[str, Any]:
         "qosClass": old.get("qosClass") or qos_class(spec),
         "startTime": rfc3339(record.started_at),
         "initContainerStatuses": [_container(spec, "initContainers", name, record) for name in inits] or None,
+        "ephemeralContainerStatuses": [_container(spec, "ephemeralContainers", name, record) for name in visitors]
+        or None,
         "containerStatuses": [_container(spec, "containers", name, record) for name in mains],
     }
 
@@ -112,7 +115,7 @@ def _container(spec: Mapping[str, Any], kind: str, name: str, record: PodRecord)
         "containerID": container_id(record, container) if container.attempted else "",
         "state": state_of(container, record),
         "lastState": {"terminated": container.last} if container.last else {},
-        "ready": container.ready if kind == "containers" else done(container),
+        "ready": container.ready if kind == "containers" else kind == "initContainers" and done(container),
         "started": container.started and container.phase == "running",
         "restartCount": container.restarts,
     }
