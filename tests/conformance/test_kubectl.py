@@ -10,6 +10,8 @@ import pytest
 
 from styr.kinds.errors import NotFound
 from styr.kinds.resources import CONFIG_MAP, CRD, POD, Resource
+from tests.api.kit import Api
+from tests.api.table_objects import OBJECTS
 from tests.conformance.conftest import STRICT, WIDGETS, Platform, config_map, kubectl_minor, pod, widget
 
 pytestmark = [pytest.mark.needs("kubectl"), pytest.mark.timeout(120)]
@@ -173,6 +175,30 @@ async def test_explain_api_resources_and_version(platform: Platform) -> None:
     assert "Server Version" in await platform.kubectl("version")
     assert "Number of desired pods" in await platform.kubectl("explain", "deployment.spec.replicas")
     assert "containerPort" in await platform.kubectl("explain", "pods", "--recursive")
+
+
+async def test_describe_every_kind(platform: Platform) -> None:
+    """One of each kind that is served, described by kubectl's own code for it."""
+    described = {"events", "componentstatuses"}
+    for path, obj, status in OBJECTS:
+        plural = path.rpartition("/")[2]
+        answer = await Api(platform.api).raw("POST", path, obj)
+        if answer.status != 201 or obj["metadata"].get("finalizers"):
+            continue
+        if status is not None:
+            await Api(platform.api).raw("PUT", f"{path}/{obj['metadata']['name']}/status", obj | {"status": status})
+        described.add(plural)
+    listed = (await platform.kubectl("api-resources", "--verbs=list", "-o", "name")).split()
+    kinds = [name for name in listed if name.partition(".")[0] in described and not _is_gone(name)]
+    assert len(kinds) > 40
+    text = await platform.kubectl("describe", ",".join(kinds), "--all-namespaces")
+    assert text.count("Name:") > len(kinds)
+
+
+def _is_gone(name: str) -> bool:
+    """Kinds that kubectl 1.20 describes by versions of its time, which no server of today has."""
+    gone = ("horizontalpodautoscalers", "cronjobs", "endpointslices", "poddisruptionbudgets")
+    return kubectl_minor() < STRICT and name.startswith(gone)
 
 
 async def test_auth(platform: Platform) -> None:
