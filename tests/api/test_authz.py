@@ -200,6 +200,36 @@ async def test_a_namespace_counts_as_in_itself() -> None:
         assert refused["message"].endswith('in API group "" at the cluster scope')
 
 
+async def test_who_may_read_one_object_may_list_and_watch_that_one() -> None:
+    async with running() as api:
+        spec = role("one", rule("get list watch", "configmaps", names="one"), namespace="default")
+        await api("POST", f"{RULES}/namespaces/default/roles", spec)
+        bound = {"metadata": {"name": "one"}, "subjects": [{"kind": "User", "name": "ann"}]}
+        bound["roleRef"] = {"kind": "Role", "name": "one", "apiGroup": RBAC}
+        await api("POST", f"{RULES}/namespaces/default/rolebindings", bound)
+        maps = "/api/v1/namespaces/default/configmaps"
+        for name in ("one", "two"):
+            await api("POST", maps, {"metadata": {"name": name}})
+        ann = Api(api.server, ANN)
+        found = await ann("GET", f"{maps}?fieldSelector=metadata.name%3Done")
+        assert [item["metadata"]["name"] for item in found["items"]] == ["one"]
+        found = await ann("GET", f"{maps}?fieldSelector=metadata.namespace=default,metadata.name==one&fieldSelector=")
+        assert [item["metadata"]["name"] for item in found["items"]] == ["one"]
+        found = await ann("GET", f"{maps}?fieldSelector=metadata.name=one,metadata.name=two")
+        assert found["items"] == []
+        for query in (
+            "",
+            "?fieldSelector=metadata.name!=one",
+            "?fieldSelector=metadata.name=two",
+            "?labelSelector=a=one",
+        ):
+            await ann("GET", f"{maps}{query}", want=403)
+        await ann("GET", f"{maps}?fieldSelector=&fieldSelector=metadata.name=one", want=403)
+        await ann("GET", f"{maps}?fieldSelector=nonsense", want=403)
+        await ann("GET", "/api/v1/configmaps?fieldSelector=metadata.name=one", want=403)
+        await ann("DELETE", f"{maps}?fieldSelector=metadata.name=one", want=403)
+
+
 async def test_who_leaves_the_rights_as_they_were_may_write() -> None:
     rbac = Rbac()
     powers = role("r", rule("*", "*", "*"))

@@ -53,6 +53,29 @@ def parse(text: str) -> Selector:
     return tuple(_term(term.strip()) for term in _split(text) if term.strip())
 
 
+def parse_fields(text: str) -> Selector:
+    """`a=b`, `a==b`, `a!=b`, joined by commas; `\\` escapes a comma or an equals sign. Raises SelectorError."""
+    terms: list[str] = [""]
+    escaped = False
+    for char in text:
+        if escaped or char not in ",\\":
+            terms[-1] += f"\\{char}" if escaped else char
+            escaped = False
+        elif char == ",":
+            terms.append("")
+        else:
+            escaped = True
+    found: list[Requirement] = []
+    for term in filter(None, (term.strip() for term in terms)):
+        key, operator, value = term.partition("!=") if "!=" in term else term.partition("=")
+        if not operator:
+            raise SelectorError(f"invalid field selector: {term!r}")
+        value = value.removeprefix("=") if operator == "=" else value
+        value = value.replace("\\,", ",").replace("\\=", "=").replace("\\\\", "\\").strip()
+        found.append(Requirement(key.strip(), "NotIn" if operator == "!=" else "In", (value,)))
+    return tuple(found)
+
+
 def _split(text: str) -> list[str]:
     terms, depth, start = [], 0, 0
     for position, char in enumerate(text):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from styr.api.routes import Route, verb_of
+from styr.kinds import selectors
 from styr.kinds.errors import MethodNotAllowed
 from styr.kinds.transport import Request
 
@@ -39,9 +40,18 @@ def read(request: Request, route: Route | None) -> Asked:
         verb = verb_of(route, request)
     except MethodNotAllowed:
         verb = method
+    name = route.name or (_selected(request) if verb in ("list", "watch") else "")
     namespace = route.namespace
     if not route.group and route.resource == "namespaces":
         namespace = route.name
-    return Asked(
-        verb, route.group, route.version, route.resource, route.subresource, namespace, route.name, request.path
-    )
+    return Asked(verb, route.group, route.version, route.resource, route.subresource, namespace, name, request.path)
+
+
+def _selected(request: Request) -> str:
+    """The one object that a list or watch is of: who may read that one may ask so."""
+    try:
+        wanted = selectors.parse_fields(request.param("fieldSelector"))
+    except selectors.SelectorError:
+        return ""  # told later, in words
+    name = next((term.values[0] for term in wanted if (term.key, term.operator) == ("metadata.name", "In")), "")
+    return "" if name in (".", "..") or set(name) & {"/", "%"} else name

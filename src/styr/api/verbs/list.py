@@ -62,7 +62,7 @@ def read_filter(call: Call) -> Filter:
     """From the query. Raises BadRequest naming the term, and for fields those that there are."""
     try:
         labels = selectors.parse(call.request.param("labelSelector"))
-        wanted = selectors_of_fields(call.request.param("fieldSelector"))
+        wanted = selectors.parse_fields(call.request.param("fieldSelector"))
     except selectors.SelectorError as error:
         raise BadRequest(str(error)) from error
     getters = call.served.getters
@@ -75,29 +75,6 @@ def read_filter(call: Call) -> Filter:
     fields = tuple((requirement, getters[requirement.key]) for requirement in wanted)
     whole = bool(call.namespace) or not call.served.resource.namespaced
     return Filter(call.namespace, labels, fields, names[0] if names else "", whole)
-
-
-def selectors_of_fields(text: str) -> Selector:
-    """`a=b`, `a==b`, `a!=b`, joined by commas; `\\` escapes a comma or an equals sign. Raises SelectorError."""
-    terms: list[str] = [""]
-    escaped = False
-    for char in text:
-        if escaped or char not in ",\\":
-            terms[-1] += f"\\{char}" if escaped else char
-            escaped = False
-        elif char == ",":
-            terms.append("")
-        else:
-            escaped = True
-    found: list[Requirement] = []
-    for term in filter(None, (term.strip() for term in terms)):
-        key, operator, value = term.partition("!=") if "!=" in term else term.partition("=")
-        if not operator:
-            raise selectors.SelectorError(f"invalid field selector: {term!r}")
-        value = value.removeprefix("=") if operator == "=" else value
-        value = value.replace("\\,", ",").replace("\\=", "=").replace("\\\\", "\\").strip()
-        found.append(Requirement(key.strip(), "NotIn" if operator == "!=" else "In", (value,)))
-    return tuple(found)
 
 
 def select(view: View, wanted: Filter, after: Place | None = None) -> Iterator[tuple[Place, Record]]:
