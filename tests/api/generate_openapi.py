@@ -30,6 +30,7 @@ BETA = (
 )
 """What is served although it is not GA in that version."""
 TARGET = Path(__file__).parents[2] / "src/styr/api/openapi/builtin.json.xz"
+PROMOTED = "/mutatingadmissionpolic"
 GROUP, VERSION = "qqgroup.styr.dev", "qqversion"
 NAMES = {"Namespaced": ("qqplural", "Qqkind"), "Cluster": ("qqclusters", "Qqcluster")}
 """`styr.api.openapi.custom` puts other names in their place, wherever they stand."""
@@ -42,6 +43,7 @@ def main() -> None:
         DISCOVERY.write_text("{" + ",\n".join(f'"{k}": {json.dumps(v)}' for k, v in discovery(peer).items()) + "}\n")
         table = read(peer)
         golden |= published(peer)
+    promote(table)
     GOLDEN.write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n")
     text = json.dumps(table, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
     TARGET.write_bytes(lzma.compress(text, preset=9 | lzma.PRESET_EXTREME, check=lzma.CHECK_CRC32))
@@ -116,6 +118,27 @@ def read(peer: KubeApiserver) -> dict[str, Any]:
         "paths": plain["paths"],
         "custom": _custom(peer, definitions),
     }
+
+
+def promote(table: dict[str, Any]) -> None:
+    """Adds what is served in v1 although this version has it in v1beta1: later ones have the same in both."""
+    for old in [path for path in table["paths"] if PROMOTED in path]:
+        new = old.replace("/v1beta1/", "/v1/")
+        table["paths"][new] = json.loads(_as_v1(json.dumps(table["paths"][old])))
+    names = [name for name in table["definitions"] if ".admissionregistration.v1beta1." in name]
+    for name in names:
+        table["definitions"].setdefault(_as_v1(name), json.loads(_as_v1(json.dumps(table["definitions"][name]))))
+
+
+def _as_v1(text: str) -> str:
+    for old, new in (
+        (".admissionregistration.v1beta1.", ".admissionregistration.v1."),
+        ("AdmissionregistrationV1beta1", "AdmissionregistrationV1"),
+        ("admissionregistration_v1beta1", "admissionregistration_v1"),
+        ('"version": "v1beta1"', '"version": "v1"'),
+    ):
+        text = text.replace(old, new)
+    return text
 
 
 def _custom(peer: KubeApiserver, builtin: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,10 @@ PATH = (
 )
 
 
+LATER = re.compile("/v1/(watch/)?mutatingadmissionpolic")
+"""That version has them in v1beta1 alone."""
+
+
 def everything() -> list[Documented]:
     """All that the real server serves, read from its paths."""
     table = builtin.load()
@@ -78,6 +82,24 @@ def test_the_documents_of_builtin_kinds_are_those_of_a_real_server() -> None:
     ours = {name: digest(json.loads(documents.encoded(document))) for name, document in made.items()}
     assert [name for name in REAL["digests"] if ours.get(name) != REAL["digests"][name]] == []
     assert ours.keys() == REAL["digests"].keys()
+
+
+async def test_nothing_that_is_served_is_left_untold(api: Api) -> None:
+    """Every built-in resource, its subresources and its verbs."""
+    for name in (await read(api, "/openapi/v3"))["paths"]:
+        if not re.fullmatch("api/v1|apis/[^/]+/v[^/]+", name):
+            continue
+        paths = (await v3(api, name))["paths"]
+        for resource in (await read(api, f"/{name}"))["resources"]:
+            plural, _, sub = resource["name"].partition("/")
+            within = "namespaces/{namespace}/" if resource["namespaced"] else ""
+            path = f"/{name}/{within}{plural}" + (f"/{{name}}/{sub}" if sub else "")
+            assert path in paths, path
+            told = {key for key in paths[path] if key in METHODS} | set(paths.get(f"{path}/{{name}}", ()))
+            wanted = {"create": "post", "update": "put", "watch": "get", "list": "get", "deletecollection": "delete"}
+            assert {wanted.get(verb, verb) for verb in resource["verbs"]} <= told
+            operations = [operation for key, operation in paths[path].items() if key in METHODS]
+            assert all("description" in operation for operation in operations)
 
 
 def test_a_deletion_gives_what_the_documents_say() -> None:
