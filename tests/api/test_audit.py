@@ -24,6 +24,8 @@ from styr.api.filters.audit_policy import DEFAULT, Policy, PolicyError
 from styr.kinds.transport import Request, User
 from styr.kit.clock import SystemClock
 from styr.kit.followed import Followed
+from styr.serving.authn import Authenticator
+from styr.serving.http import serve
 
 from .kit import ADMIN, JSON_PATCH, Api, config, running
 
@@ -142,6 +144,41 @@ async def test_levels_and_stages() -> None:
         assert "managedFields" not in json.dumps(event)
         api.policy = policy({"level": "None"})
         await api("GET", MAPS)
+        assert api.told() == []
+
+
+async def test_a_credential_that_is_no_good_is_told_and_a_flood_of_them_is_not() -> None:
+    async with world() as api:
+        audit = api.server.audit
+        assert audit is not None
+        server = await serve(
+            api.server, tls=None, authenticate=Authenticator({"tok": ADMIN}), refused=api.server.refused
+        )
+        try:
+            for token in ("wrong-secret-token", "tok", *["other"] * 30):
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                writer.write(
+                    f"GET /api/v1/nodes/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+                    "Connection: close\r\n\r\n".encode()
+                )
+                await reader.read()
+                writer.close()
+        finally:
+            await server.close()
+        events = api.told()
+        assert 10 <= len(events) < 25
+        first = events[0]
+        assert first["responseStatus"]["message"] == "Authentication failed, attempted: bearer"
+        assert (first["responseStatus"]["code"], first["user"], first["sourceIPs"]) == (401, {}, ["127.0.0.1"])
+        assert first["objectRef"] == {"resource": "nodes", "name": "x", "apiVersion": "v1"}
+        assert "wrong-secret-token" not in json.dumps(events)
+        audit._allowance = 10.0
+        api.server.refused(Request("GET", "/version", headers={"authorization": "Nonsense x"}))
+        (last,) = api.told()
+        assert last["annotations"]["styr.dev/not-written"] == str(31 - len(events))
+        assert last["responseStatus"]["message"].endswith("other")
+        api.policy = policy({"level": "Metadata", "verbs": ["create"]})
+        api.server.refused(Request("GET", "/api/v1/nodes/x"))
         assert api.told() == []
 
 

@@ -200,6 +200,11 @@ class ApiServer:
         """Requests at and below `prefix` go to `handler`, once the user may (`nonResourceURLs` in RBAC)."""
         self._mounts[prefix.rstrip("/") + "/"] = handler
 
+    def refused(self, request: Request) -> None:
+        """Somebody's credential was no good: `serving` has answered already."""
+        if self.audit is not None:
+            self.audit.refused(request, read_asked(request, parse(request.path)))
+
     async def __call__(self, request: Request) -> Response:
         began, seen = self._clock.monotonic(), _Seen()
         self.metrics.began(request.method)

@@ -36,7 +36,7 @@ from styr.kinds.resources import CONFIG_MAP
 from styr.kinds.transport import User
 from styr.kit.clock import Clock, rfc3339
 from styr.kit.followed import Followed
-from styr.kit.metrics import CollectorRegistry
+from styr.kit.metrics import CollectorRegistry, Read, Value
 from styr.plane.folder import Folder
 from styr.serving import http
 from styr.serving.authn import ADMIN, Authenticator, load_or_create_token
@@ -111,7 +111,14 @@ class ControlPlane:
             authenticator = Authenticator({token: ADMIN}, self.server.tokens)
             self.server.tokens.static = authenticator.known
             tls = self._certificates.context()
-            listener = await http.serve(self.server, port=port, tls=tls, authenticate=authenticator, passes=is_proxied)
+            listener = await http.serve(
+                self.server,
+                port=port,
+                tls=tls,
+                authenticate=authenticator,
+                passes=is_proxied,
+                refused=self.server.refused,
+            )
         except (pki.PkiError, http.PortTaken) as error:
             raise StartError(str(error)) from None
         self._stack.push_async_callback(listener.close)
@@ -147,4 +154,8 @@ class ControlPlane:
         policy = Followed(self.folder.audit_policy, audit_policy.load, self._clock.monotonic, (PolicyError,))
         events = AuditLog(self.folder.audit_log, self._clock)
         self._stack.push_async_callback(events.close)
+        lost = Value(
+            "apiserver_audit_error_total", "Audit events lost.", lambda: [((), float(events.lost))], (), "counter"
+        )
+        Read(self._registry, lost)
         self.server.audit = Audit(follow(policy), events.append, self._clock, self._random)

@@ -78,6 +78,8 @@ class Settings:
     passes: Callable[[str], bool] = lambda path: False
     """Is the body of a request for this path handed on as it comes, whatever it is?"""
     timeouts: Timeouts = field(default_factory=Timeouts)
+    refused: Callable[[Request], None] | None = None
+    """Told of each request whose credential was no good, once it has been answered 401."""
     connections: set[Connection] = field(default_factory=set)
     max_connections: int = field(default_factory=connection_limit)
     closing: bool = False
@@ -436,6 +438,8 @@ class Connection(asyncio.Protocol):
                 self._endless = False
         except ApiError as error:
             response = wire.error_response(error)
+            if response.status == 401 and request.user is None and self._settings.refused is not None:
+                self._settings.refused(request)
             if exchange.challenge and response.status == 401:
                 response.headers["www-authenticate"] = CHALLENGE
             return response

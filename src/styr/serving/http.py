@@ -16,7 +16,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from styr.kinds.transport import Handler
+from styr.kinds.transport import Handler, Request
 from styr.serving.connection import Authenticate, Connection, Settings, Timeouts
 
 __all__ = ["PortTaken", "Server", "Timeouts", "serve"]
@@ -73,11 +73,12 @@ async def serve(
     streaming_prefixes: Sequence[str] = ("/git",),
     passes: Callable[[str], bool] = lambda path: False,
     timeouts: Timeouts | None = None,
+    refused: Callable[[Request], None] | None = None,
 ) -> Server:
     """Listens and answers until `Server.close`. `tls=None` is for tests only: kubectl drops credentials on plain http.
     Requests below a streaming prefix get their body as an async iterator and need a credential; so do those, with one, for
-    whose path `passes` says so. Raises `PortTaken`."""
-    settings = Settings(handler, authenticate, tuple(streaming_prefixes), passes, timeouts or Timeouts())
+    whose path `passes` says so. `refused` is told of requests whose credential is no good. Raises `PortTaken`."""
+    settings = Settings(handler, authenticate, tuple(streaming_prefixes), passes, timeouts or Timeouts(), refused)
     loop = asyncio.get_running_loop()
     try:
         listener = await loop.create_server(

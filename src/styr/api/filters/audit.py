@@ -17,7 +17,7 @@ import msgspec
 from styr.api import media, metadata
 from styr.api.filters.asked import Asked
 from styr.api.filters.audit_policy import METADATA, REQUEST, RESPONSE, Policy, Rule
-from styr.kinds.errors import ApiError
+from styr.kinds.errors import ApiError, Unauthorized
 from styr.kinds.resources import Object
 from styr.kinds.transport import Request, Response, User, Wire
 from styr.kit.clock import Clock
@@ -26,6 +26,9 @@ from styr.kit.followed import Followed
 MAX_BODY = 256 << 10
 """Bytes of one body; a larger one is left out, and an annotation says so."""
 MAX_TEXT = 2048
+REFUSALS = 10.0
+_NOBODY = User("")
+_REFUSED = Rule(METADATA, frozenset({"ResponseComplete"}), True)
 _TRUNCATED = "audit.k8s.io/truncated"
 
 Sink = Callable[[bytes], None]
@@ -39,6 +42,8 @@ class Audit:
         self._sink = sink
         self._clock = clock
         self._random = random
+        self._allowance, self._refilled = REFUSALS, clock.monotonic()
+        self._unwritten = 0
 
     def begin(self, request: Request, user: User, asked: Asked) -> Event | None:
         """None for a request that is not written down."""
@@ -52,6 +57,27 @@ class Audit:
         )
         event.write("RequestReceived")
         return event
+
+    def refused(self, request: Request, asked: Asked) -> None:
+        """A request that was answered 401 before it got here. So many may come that only REFUSALS a second are written; the
+        next one says how many were not."""
+        policy, now = self._policy(), self._clock.monotonic()
+        rule = _REFUSED if policy.refusals else policy.rule(_NOBODY, asked)
+        if rule is None:
+            return
+        self._allowance = min(REFUSALS, self._allowance + (now - self._refilled) * REFUSALS)
+        self._refilled = now
+        if self._allowance < 1:
+            self._unwritten += 1
+            return
+        self._allowance -= 1
+        if self._unwritten:
+            request.annotations["styr.dev/not-written"], self._unwritten = str(self._unwritten), 0
+        scheme = request.headers.get("authorization", "").partition(" ")[0].lower() or "x509"
+        scheme = scheme if scheme in ("bearer", "basic", "x509") else "other"
+        failure = Unauthorized(f"Authentication failed, attempted: {scheme}").to_status()
+        event = Event(self, rule, METADATA, request, _NOBODY, asked, metadata.new_uid(self._random))
+        event.end(Response(401, msgspec.json.encode(failure)))
 
     def now(self) -> str:
         moment = datetime.fromtimestamp(self._clock.time(), UTC)

@@ -107,7 +107,10 @@ def _path(pattern: str, path: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
+    """`refusals`: requests whose credential was no good are written down, whatever the rules say."""
+
     rules: tuple[Rule, ...]
+    refusals: bool = False
 
     def rule(self, user: User, asked: Asked) -> Rule | None:
         """None when nothing is to be written."""
@@ -142,10 +145,11 @@ DEFAULT = Policy(
             ),
         ),
         Rule(METADATA, _DONE, True),
-    )
+    ),
+    refusals=True,
 )
-"""Who wrote what, and when: without bodies, without reads, without what Styr's own controllers tell every few seconds, and
-without questions (reviews)."""
+"""Who wrote what, and when, and whose credential was no good: without bodies, without reads, without what Styr's own
+controllers tell every few seconds, and without questions (reviews)."""
 
 
 def load(path: Path) -> Policy:
