@@ -9,6 +9,7 @@ from styr.controllers import (
     certificate_approval,
     certificate_cleaning,
     certificate_signing,
+    daemonset,
     deployment,
     disruption,
     endpoints,
@@ -31,6 +32,7 @@ from styr.kinds.seams import CertificateSigner, TokenSigner
 def controllers() -> list[Controller]:
     """A fresh set for one manager."""
     modules = (
+        daemonset,
         deployment,
         disruption,
         replicaset,

@@ -57,6 +57,15 @@ def obstacle(pod: Object, node: Object, residents: list[Object]) -> str:
     return _lacking(requests(pod), _allocatable(node), [requests(other) for other in residents])
 
 
+def admits(spec: Mapping[str, Any], node: Object, effects: Iterable[str] = ("NoSchedule", "NoExecute")) -> bool:
+    """May a pod of this spec be on the node at all, room and readiness aside? `effects` are the taints that count."""
+    taints = (node.get("spec") or {}).get("taints") or ()
+    tolerations = spec.get("tolerations") or []
+    return _selected(spec, node) and all(
+        _tolerated(taint, tolerations) for taint in taints if taint.get("effect") in effects
+    )
+
+
 def requests(pod: Object) -> Amounts:
     """What a pod asks for: the sum of its containers, or its largest init container. Unreadable amounts count as none:
     the API has refused them already."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from styr.client.controller import After, Context, Controller, Done, Key, Outcome, Watch
+from styr.controllers.claiming import claim, orphan_keys
 from styr.controllers.naming import child_name, digest, without_zeros
 from styr.kinds import conditions, meta, pods, selectors
 from styr.kinds.errors import AlreadyExists, ApiError, NotFound
@@ -101,7 +102,7 @@ class _Keeper:
         rs = ctx.get(self.resource, key)
         if rs is None:
             return Done()
-        own = await self._claim(ctx, rs)
+        own = await claim(ctx, self.resource, rs, self.selector(rs))
         todo = plan(rs, own, _taken(ctx, rs), ctx.clock.time())
         failure, error = await _create(ctx, rs, todo.create)
         for pod in todo.delete:
@@ -117,34 +118,8 @@ class _Keeper:
         soonest = [seconds for seconds in (todo.wait, wait) if seconds > 0]
         return After(min(soonest)) if soonest else Done()
 
-    async def _claim(self, ctx: Context, rs: Object) -> list[Object]:
-        """Adopts and lets go; returns the pods that are this object's now."""
-        selector = self.selector(rs)
-        own = []
-        for pod in ctx.children(POD, rs):
-            if selectors.matches(selector, meta.labels(pod)) or meta.deleting(rs):
-                own.append(pod)
-            elif not meta.deleting(pod):
-                rest = [owner for owner in meta.owners(pod) if owner.get("uid") != meta.uid(rs)]
-                await ctx.patch(POD, pod, _owners_patch(pod, rest))
-        if selector and not meta.deleting(rs):
-            reference = meta.owner_reference(rs, self.resource)
-            found = ctx.list(POD, meta.namespace(rs), selector)
-            for pod in [pod for pod in found if meta.controller_of(pod) is None and pods.is_active(pod)]:
-                own.append(  # noqa: PERF401 - one write after the other
-                    await ctx.patch(POD, pod, _owners_patch(pod, [*meta.owners(pod), reference]))
-                )
-        return own
-
     def orphan_keys(self, pod: Object, ctx: Context) -> list[Key]:
-        """A pod without controller may be somebody's to adopt."""
-        if meta.controller_of(pod) is not None:
-            return []
-        return [
-            meta.key(rs)
-            for rs in ctx.list(self.resource, meta.namespace(pod))
-            if (selector := self.selector(rs)) and selectors.matches(selector, meta.labels(pod))
-        ]
+        return orphan_keys(self.resource, self.selector, pod, ctx)
 
     def selector(self, rs: Object) -> Selector:
         written = rs["spec"].get("selector")
@@ -171,10 +146,6 @@ async def _create(ctx: Context, rs: Object, wanted: tuple[Object, ...]) -> tuple
             return str(error), error
         await ctx.event(rs, "Normal", "SuccessfulCreate", f"Created pod: {meta.name(pod)}")
     return "", None
-
-
-def _owners_patch(pod: Object, owners: list[dict[str, Any]]) -> Object:
-    return {"metadata": {"ownerReferences": owners, "resourceVersion": meta.resource_version(pod)}}
 
 
 def _replicas(rs: Object) -> int:
