@@ -148,6 +148,16 @@ async def test_no_more_than_a_hundred_are_named(api: Api) -> None:
     assert answer["message"].count("unknown field") == 100
 
 
+async def test_warnings_have_a_limit_of_their_own(api: Api) -> None:
+    """As the real server: all of them as long as they are short, then 256 characters of each, 4 KiB in all."""
+    short = deployment('"replicas": 1', ", ".join(f'"u{number}": 1' for number in range(90)))
+    told = (await api.raw("POST", f"{DEPLOYMENTS}?dryRun=All", short.encode())).headers["warning"]
+    assert told.count("299 - ") == 90
+    long = deployment('"replicas": 1', ", ".join(f'"{"u" * 300}{number}": 1' for number in range(90)))
+    told = (await api.raw("POST", f"{DEPLOYMENTS}?dryRun=All", long.encode())).headers["warning"]
+    assert (told.count("299 - "), len(told) < 5000) == (16, True)
+
+
 async def test_bodies_of_yaml(api: Api) -> None:
     text = "metadata:\n  name: y\ndata:\n  a: '1'\n  a: '2'\nodd: 1\n"
     assert await said(api, "POST", MAPS, text, YAML) == ['line 5: key "a" already set in map', *unknown("odd")]

@@ -268,9 +268,26 @@ async def answer(call: Call, record: Record, status: int = 200) -> Response:
 def warn(call: Call, response: Response) -> Response:
     """The same response, with the call's warnings as its headers."""
     if call.warnings:
-        told = list(dict.fromkeys(call.warnings))[:16]
+        told = _bounded(list(dict.fromkeys(call.warnings)))
         response.headers["warning"] = ", ".join(f'299 - "{_quote(text)}"' for text in told)
     return response
+
+
+_WARNINGS, _WARNING = 4096, 256
+"""Characters of all warnings, and of each where all would be more: the real server's."""
+
+
+def _bounded(texts: list[str]) -> list[str]:
+    if sum(map(len, texts)) <= _WARNINGS:
+        return texts
+    found: list[str] = []
+    left = _WARNINGS
+    for text in texts:
+        if left <= 0:
+            break
+        found.append(text[:_WARNING])
+        left -= len(found[-1])
+    return found
 
 
 def _quote(text: str) -> str:
