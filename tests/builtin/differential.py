@@ -226,9 +226,10 @@ def main() -> None:
                 if theirs.get("reason") == "Panic":
                     continue
                 total += 1
-                pairs.append({"case": case.asked(), "answer": plain(theirs)})
                 if len(own.get("causes", ())) >= MAX_CAUSES:
                     continue
+                if plain(theirs) == plain(own):
+                    pairs.append(pair(case, plain(theirs)))
                 if plain(theirs) != plain(own):
                     wrong[str(kind.resource)] += 1
                     tell(case, plain(own), plain(theirs), theirs, shown, asked.show)
@@ -289,6 +290,12 @@ def differences(one: Any, other: Any, path: str = "") -> Iterator[tuple[str, str
             yield from differences(first, second, f"{path}[]")
     elif one != other:
         yield path, json.dumps(one)[:80], json.dumps(other)[:80]
+
+
+def pair(case: Case, answer: Object) -> Object:
+    resource = case.kind.resource
+    found: Object = {"kind": f"{resource.group_resource} {resource.version}", "object": case.obj, "answer": answer}
+    return found | ({"old": case.old} if case.old is not None else {})
 
 
 def write(target: Path, pairs: list[Object]) -> None:
