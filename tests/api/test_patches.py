@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from styr.api.builtin import types
 from styr.api.patches import json_patch, merge, strategic
 from styr.kinds.errors import ApiError, BadRequest, Invalid, TooLarge
 
@@ -143,56 +144,110 @@ def test_any_json_patch_applies_or_is_refused(document: Any, patch: Any) -> None
 # Strategic merge
 
 
+POD_SPEC, CONTAINER, META = "v1.PodSpec", "v1.Container", "meta.k8s.io/v1.ObjectMeta"
+
+
 @pytest.mark.parametrize(
-    ("old", "patch", "new"),
+    ("kind", "old", "patch", "new"),
     [
         (
+            POD_SPEC,
             {"containers": [{"name": "a", "image": "1"}]},
             {"containers": [{"name": "a", "image": "2"}, {"name": "b"}]},
             {"containers": [{"name": "a", "image": "2"}, {"name": "b"}]},
         ),
         (
+            CONTAINER,
             {"env": [{"name": "A", "value": "1"}, {"name": "B"}]},
             {"env": [{"name": "A", "$patch": "delete"}]},
             {"env": [{"name": "B"}]},
         ),
-        ({"env": [{"name": "A"}]}, {"env": [{"name": "B"}, {"$patch": "replace"}]}, {"env": [{"name": "B"}]}),
-        ({"m": {"a": 1, "b": 2}}, {"m": {"$patch": "replace", "c": 3}}, {"m": {"c": 3}}),
-        ({"m": {"a": 1}}, {"m": {"$patch": "delete"}}, {}),
         (
+            CONTAINER,
+            {"env": [{"name": "A"}]},
+            {"env": [{"name": "B"}, {"$patch": "replace"}]},
+            {"env": [{"name": "B"}]},
+        ),
+        (
+            POD_SPEC,
+            {"nodeSelector": {"a": "1"}},
+            {"nodeSelector": {"$patch": "replace", "c": "3"}},
+            {"nodeSelector": {"c": "3"}},
+        ),
+        (POD_SPEC, {"nodeSelector": {"a": "1"}}, {"nodeSelector": {"$patch": "delete"}}, {"nodeSelector": {}}),
+        (
+            "apps/v1.DeploymentSpec",
             {"strategy": {"type": "RollingUpdate", "rollingUpdate": {}}},
             {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}},
             {"strategy": {"type": "Recreate"}},
         ),
-        ({"finalizers": ["a"]}, {"finalizers": ["b", "a"]}, {"finalizers": ["a", "b"]}),
-        ({"finalizers": ["a", "b"]}, {"$deleteFromPrimitiveList/finalizers": ["a"]}, {"finalizers": ["b"]}),
         (
+            POD_SPEC,
+            {"volumes": [{"name": "a", "emptyDir": {}}]},
+            {"volumes": [{"name": "a", "$retainKeys": ["name", "secret"], "secret": {"secretName": "s"}}]},
+            {"volumes": [{"name": "a", "secret": {"secretName": "s"}}]},
+        ),
+        (META, {"finalizers": ["a"]}, {"finalizers": ["b", "a"]}, {"finalizers": ["b", "a"]}),
+        (META, {"finalizers": ["a", "b"]}, {"$deleteFromPrimitiveList/finalizers": ["a"]}, {"finalizers": ["b"]}),
+        (
+            CONTAINER,
             {"env": [{"name": "A"}, {"name": "B"}]},
             {"$setElementOrder/env": [{"name": "B"}, {"name": "A"}]},
             {"env": [{"name": "B"}, {"name": "A"}]},
         ),
         (
+            CONTAINER,
+            {"env": [{"name": "A"}, {"name": "S"}, {"name": "B"}]},
+            {"$setElementOrder/env": [{"name": "B"}, {"name": "C"}, {"name": "A"}], "env": [{"name": "C"}]},
+            {"env": [{"name": "S"}, {"name": "B"}, {"name": "C"}, {"name": "A"}]},
+        ),
+        (
+            CONTAINER,
             {"ports": [{"containerPort": 80, "name": "x"}]},
             {"ports": [{"containerPort": 80, "name": "y"}]},
             {"ports": [{"containerPort": 80, "name": "y"}]},
         ),
-        ({"command": ["a", "b"]}, {"command": ["c"]}, {"command": ["c"]}),
-        ({"a": 1}, {"a": None}, {}),
+        (
+            "v1.ServiceSpec",
+            {"ports": [{"port": 80, "name": "x"}]},
+            {"ports": [{"port": 81, "name": "y"}]},
+            {"ports": [{"port": 81, "name": "y"}, {"port": 80, "name": "x"}]},
+        ),
+        (POD_SPEC, {"tolerations": [{"key": "a"}]}, {"tolerations": [{"key": "b"}]}, {"tolerations": [{"key": "b"}]}),
+        (CONTAINER, {"command": ["a", "b"]}, {"command": ["c"]}, {"command": ["c"]}),
+        (CONTAINER, {"image": "a"}, {"image": None}, {}),
     ],
 )
-def test_strategic_merge(old: Any, patch: Any, new: Any) -> None:
-    before = copy.deepcopy(old)
-    assert strategic.apply(old, patch) == new
-    assert old == before
+def test_strategic_merge(kind: str, old: Any, patch: Any, new: Any) -> None:
+    before, sent = copy.deepcopy(old), copy.deepcopy(patch)
+    assert strategic.apply(old, patch, types.find(*kind.rsplit(".", 1))) == new
+    assert (old, patch) == (before, sent)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"env": [{"value": "1"}]},
+        {"env": [{"name": "A", "$patch": "merge"}]},
+        {"env": ["A"]},
+        {"$patch": "eat"},
+        {"$retainKeys": "name"},
+        {"$retainKeys": ["name"], "image": "i"},
+        {"$setElementOrder/env": 3},
+        {"$setElementOrder/env": [{"name": "B"}], "env": [{"name": "C"}]},
+        {"$setElementOrder/nothing": []},
+    ],
+)
+def test_a_strategic_patch_is_refused(patch: Any) -> None:
+    with pytest.raises(BadRequest):
+        strategic.apply({"env": [{"name": "A"}]}, patch, types.find(*CONTAINER.rsplit(".", 1)))
 
 
 @settings(max_examples=300, deadline=None)
 @given(
     OBJECTS,
     st.dictionaries(
-        st.sampled_from(
-            ["containers", "env", "ports", "finalizers", "a", "$patch", "$retainKeys", "$setElementOrder/env"]
-        ),
+        st.sampled_from(["env", "ports", "command", "$patch", "$retainKeys", "$setElementOrder/env"]),
         JSON,
         max_size=4,
     ),
@@ -200,5 +255,5 @@ def test_strategic_merge(old: Any, patch: Any, new: Any) -> None:
 def test_any_strategic_patch_applies_or_is_refused(old: Any, patch: Any) -> None:
     before = copy.deepcopy(old)
     with suppress(ApiError):
-        strategic.apply(old, patch)
+        strategic.apply(old, patch, types.find(*CONTAINER.rsplit(".", 1)))
     assert old == before

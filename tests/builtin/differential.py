@@ -228,12 +228,12 @@ def main() -> None:
                 total += 1
                 if len(own.get("causes", ())) >= MAX_CAUSES:
                     continue
-                if plain(theirs) == plain(own):
-                    pairs.append(pair(case, plain(theirs)))
                 if plain(theirs) != plain(own):
                     wrong[str(kind.resource)] += 1
                     tell(case, plain(own), plain(theirs), theirs, shown, asked.show)
-                elif texts(theirs) != texts(own):
+                    continue
+                pairs.append(pair(case, plain(theirs)))
+                if texts(theirs) != texts(own):
                     said[str(kind.resource)] += 1
                     if asked.texts:
                         tell_texts(own, theirs, shown, asked.show)

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from styr.api.bodies import decode_config
+from styr.api.builtin import types
 from styr.api.patches import json_patch, merge, strategic
 from styr.api.protobuf.envelope import MAGIC, MEDIA_TYPE, decode
 from styr.cel.environment import PER_CALL, Environment
@@ -41,7 +42,11 @@ def patches(data: bytes) -> None:
     """A patch of a pod, by each of the three ways."""
     with suppress(ValueError, RecursionError, ApiError):
         patch = json.loads(data)
-        for apply in (json_patch.apply, merge.apply, strategic.apply):
+        for apply in (
+            json_patch.apply,
+            merge.apply,
+            lambda pod, patch: strategic.apply(pod, patch, types.find("v1", "Pod")),
+        ):
             with suppress(ApiError):
                 json.dumps(apply(POD, patch))
 

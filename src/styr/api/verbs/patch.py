@@ -13,6 +13,7 @@ from styr.api.call import Call, answer
 from styr.api.patches import json_patch, merge, strategic
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
+from styr.api.strategies.base import BuiltinStrategy, Strategy
 from styr.api.verbs import admit, change, owners
 from styr.api.verbs import apply as applying
 from styr.kinds.errors import BadRequest, UnsupportedMedia
@@ -39,7 +40,7 @@ async def patch(call: Call) -> Response:
         old = txn.get(call.key)
         if old is None:
             raise call.not_found()
-        new = apply(kind, call.present(old), call.fresh(document))
+        new = apply(kind, call.present(old), call.fresh(document), call.served.strategy)
         odd = change.check_kind(call, new)
         change.check_patched(call, new, odd, repeated, document if kind == STRATEGIC else None)
         return change.revise(call, txn, call.key, old, new, dry_run=dry_run)
@@ -58,14 +59,16 @@ def patch_type(call: Call) -> str:
     return kind
 
 
-def apply(kind: str, current: Object, document: Any) -> Object:
+def apply(kind: str, current: Object, document: Any, strategy: Strategy) -> Object:
     """The patched object. `current` may be changed."""
     if kind == JSON:
         result = _json_patch(current, document)
     elif not isinstance(document, dict):
         raise BadRequest("the patch must be a JSON object")
+    elif kind == STRATEGIC and isinstance(strategy, BuiltinStrategy):
+        result = strategic.apply(current, document, strategy.type)
     else:
-        result = merge.apply(current, document) if kind == MERGE else strategic.apply(current, document)
+        result = merge.apply(current, document)
     if not isinstance(result, dict) or not isinstance(result.get("metadata"), dict):
         raise BadRequest("the patch would leave no object with metadata")
     bodies.check_depth(result)
