@@ -547,3 +547,14 @@ async def test_a_custom_field_with_the_rule_self_equals_old_self_is_immutable(ap
     assert [cause["field"] for cause in refused["details"]["causes"]] == ["spec"]
     assert "made once" in refused["message"]
     assert (await api("PUT", f"{path}/one", made | {"note": "kept"}))["spec"] == {"size": 1}
+
+
+async def test_a_put_creates_where_kubernetes_lets_it(api: Api) -> None:
+    path = "/api/v1/namespaces/default/services/web"
+    made = await api("PUT", path, {"spec": {"ports": [{"port": 80}]}}, want=201)
+    assert made["spec"]["clusterIP"]
+    assert made["metadata"]["managedFields"][0]["operation"] == "Update"
+    await api("PUT", f"{MAPS}/none", config("none"), want=404)
+    refused = await api("PUT", f"{path}2", {"metadata": {"uid": "x"}, "spec": {"ports": [{"port": 80}]}}, want=409)
+    assert "UID in precondition: x" in refused["message"]
+    await api("PUT", f"{path}3/status", {"metadata": {"name": "web3"}}, want=404)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from styr.api.builtin import tables, types
+from styr.api.builtin.forms import FORMS
 from styr.api.builtin.tables import Kind
 from styr.api.schema import MAX_CAUSES
 from styr.api.strategies.builtin import builtin_strategy
@@ -118,6 +119,8 @@ def ours(case: Case) -> Object:
             ):
                 new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
     causes = causes or strategy.rule_faults(new, case.old, [])
+    if not causes and (form := FORMS.get((case.kind.resource.api_version, case.kind.resource.plural))):
+        new = form.show(form.store(new))
     return {"causes": [dict(cause) for cause in causes]} if causes else {"object": new}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from styr.api.builtin.forms import FORMS
 from styr.api.faults import amounts, names
 from styr.api.faults.causes import Faults, each, forbidden, get, invalid, not_negative, required, unsupported
 from styr.api.faults.selectors import selector
@@ -24,8 +25,11 @@ _POPULATE = "must populate information for the given metric source"
 
 
 class HorizontalPodAutoscalerStrategy(TypedStrategy):
+    """The rules are of autoscaling/v2; an autoscaler of v1 is looked at in that form."""
+
     def rules(self, obj: Object) -> Faults:
-        spec = obj["spec"]
+        form = FORMS.get((self.stored_version, "horizontalpodautoscalers"))
+        spec = (form.store(obj) if form is not None else obj)["spec"]
         least, most = spec.get("minReplicas"), spec.get("maxReplicas", 0)
         if least is not None and least < 1:
             yield invalid("spec.minReplicas", least, "must be greater than or equal to 1")

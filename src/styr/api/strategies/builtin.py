@@ -12,7 +12,8 @@ _HOMES = {
     "controllerrevisions.apps:ControllerRevision",
     "quota": "limitranges:LimitRange resourcequotas:ResourceQuota",
     "endpoints": "endpoints:Endpoints endpointslices.discovery.k8s.io:EndpointSlice",
-    "nodes": "nodes:Node runtimeclasses.node.k8s.io:RuntimeClass leases.coordination.k8s.io:Lease events:Event",
+    "nodes": "nodes:Node runtimeclasses.node.k8s.io:RuntimeClass leases.coordination.k8s.io:Lease events:Event "
+    "events.events.k8s.io:NewEvent",
     "networking": "networkpolicies.networking.k8s.io:NetworkPolicy ingressclasses.networking.k8s.io:IngressClass "
     "servicecidrs.networking.k8s.io:ServiceCIDR ipaddresses.networking.k8s.io:IPAddress",
     "ingress": "ingresses.networking.k8s.io:Ingress",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from itertools import chain, islice
 from typing import Any
 
-from styr.api.faults import amounts, names
+from styr.api.faults import amounts, meta, names
 from styr.api.faults.addresses import family, legacy_cidr
 from styr.api.faults.causes import (
     Faults,
@@ -24,7 +25,9 @@ from styr.api.faults.causes import (
 from styr.api.faults.meta import labels
 from styr.api.faults.resources import requirements
 from styr.api.faults.tolerations import tolerations
+from styr.api.schema import MAX_CAUSES
 from styr.api.strategies.base import TypedStrategy
+from styr.kinds.errors import Cause
 from styr.kinds.resources import Object
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -156,13 +159,94 @@ class EventStrategy(TypedStrategy):
         yield from each("namespace", place, names.dns_subdomain(place))
 
 
-def _reporter(obj: Object) -> Faults:
-    reporter = obj.get("reportingComponent", "")
+class NewEventStrategy(TypedStrategy):
+    """Of events.k8s.io: those of the core group, and stricter ones. Faults name the fields of a core Event."""
+
+    name_check = staticmethod(names.path_segment)
+
+    def validate(self, obj: Object) -> list[Cause]:
+        strict = meta.faults(obj, namespaced=True, name=names.dns_subdomain)
+        return list(_most(_loose(obj), strict, _series(obj), _new_event(obj)))
+
+    def update_faults(self, new: Object, old: Object) -> list[Cause]:
+        changed = _series(new) if new.get("series") != old.get("series") else iter(())
+        return list(_most(_loose(new), meta.update_faults(new, old), changed, _kept(new, old)))
+
+
+def _most(*parts: Faults) -> Faults:
+    return islice(chain(*parts), MAX_CAUSES)
+
+
+def _loose(obj: Object) -> Faults:
+    about, place = (obj.get("regarding") or {}).get("namespace", ""), obj["metadata"].get("namespace", "")
+    if obj.get("eventTime") is None:
+        if place != about and (about or place != "default"):
+            yield invalid("involvedObject.namespace", about, "does not match event.namespace")
+    else:
+        if not about and place not in ("default", "kube-system"):
+            yield invalid("involvedObject.namespace", about, "does not match event.namespace")
+        yield from _reporter(obj, "reportingController", "note")
+    yield from each("namespace", place, names.dns_subdomain(place))
+
+
+def _series(obj: Object) -> Faults:
+    if (series := obj.get("series")) is not None:
+        if series.get("count", 0) < 2:
+            yield invalid("series.count", "", "should be at least 2")
+        if not series.get("lastObservedTime"):
+            yield required("series.lastObservedTime")
+
+
+def _new_event(obj: Object) -> Faults:
+    if obj.get("eventTime") is None:
+        yield required("eventTime")
+    if (kind := obj.get("type", "")) not in ("Normal", "Warning"):
+        yield invalid("type", "", f"has invalid value: {kind}")
+    for field, said in _OLD_FIELDS.items():
+        if obj.get(said) and (said != "deprecatedSource" or any(obj[said].values())):
+            yield invalid(field, "", "needs to be unset")
+
+
+_OLD_FIELDS = {
+    "firstTimestamp": "deprecatedFirstTimestamp",
+    "lastTimestamp": "deprecatedLastTimestamp",
+    "count": "deprecatedCount",
+    "source": "deprecatedSource",
+}
+_FIXED = {
+    "involvedObject": ("regarding", {}),
+    "reason": ("reason", ""),
+    "message": ("note", ""),
+    "source": ("deprecatedSource", {}),
+    "firstTimestamp": ("deprecatedFirstTimestamp", None),
+    "lastTimestamp": ("deprecatedLastTimestamp", None),
+    "count": ("deprecatedCount", 0),
+    "type": ("type", ""),
+    "eventTime": ("eventTime", None),
+    "action": ("action", ""),
+    "related": ("related", None),
+    "reportingController": ("reportingController", ""),
+    "reportingInstance": ("reportingInstance", ""),
+}
+
+
+def _kept(new: Object, old: Object) -> Faults:
+    for field, (said, absent) in _FIXED.items():
+        yield from immutable(field, new.get(said, absent), old.get(said, absent))
+
+
+def _reporter(obj: Object, reporting: str = "reportingComponent", message: str = "message") -> Faults:
+    reporter = obj.get(reporting, "")
     if not reporter:
-        yield required("reportingComponent")
-    yield from each("reportingComponent", reporter, names.qualified(reporter))
-    for field, most in (("reportingInstance", 128), ("action", 128), ("reason", 128), ("message", 1024)):
-        text = obj.get(field, "")
+        yield required(reporting)
+    yield from each(reporting, reporter, names.qualified(reporter))
+    for field, said, most in (
+        ("reportingInstance", "reportingInstance", 128),
+        ("action", "action", 128),
+        ("reason", "reason", 128),
+        ("message", message, 1024),
+    ):
+        text = obj.get(said, "")
         if not text and field != "message":
             yield required(field)
         if len(text.encode()) > most:

@@ -14,7 +14,7 @@ from styr.api.store.records import Record
 from styr.api.verbs import admit, change, create, owners
 from styr.kinds.errors import BadRequest
 from styr.kinds.resources import Object
-from styr.kinds.transport import ANONYMOUS, Response
+from styr.kinds.transport import Response
 
 TYPE = "application/apply-patch+yaml"
 
@@ -73,14 +73,11 @@ def _check_repeats(call: Call, config: Object, *, strict: bool) -> None:
 def _create(call: Call, txn: Txn, config: Object, *, dry_run: bool) -> Record:
     if call.subresource:
         raise call.not_found()
-    resource, meta = call.served.resource, config["metadata"]
+    meta = config["metadata"]
     for field in ("uid", "resourceVersion"):
         if meta.get(field):
             raise call.conflict(f"the configuration names a {field} ({meta[field]}), but there is no such object")
-    if call.core.authorize is not None:
-        user = call.request.user or ANONYMOUS
-        path = resource.path(call.namespace or None)
-        call.core.authorize(user, "create", resource.group, resource.plural, "", call.namespace, call.name, path)
+    create.check_may(call)
     obj, entries = owners.lay(call, {}, config, [])
     create.prepare(call, obj)
     return create.insert(call, txn, obj, entries=entries, dry_run=dry_run)

@@ -10,7 +10,7 @@ from styr.api.store.records import Record
 from styr.api.verbs import admit, change, owners
 from styr.kinds.errors import BadRequest, Forbidden, NotFound
 from styr.kinds.resources import NAMESPACE, Object
-from styr.kinds.transport import Response
+from styr.kinds.transport import ANONYMOUS, Response
 
 MAX_TRIES = 8
 """Of a generated name."""
@@ -28,6 +28,14 @@ async def create(call: Call) -> Response:
     dry_run = call.dry_run
     record = await admit.write(call, lambda txn: insert(call, txn, call.fresh(obj), base, dry_run=dry_run))
     return await answer(call, record, 201)
+
+
+def check_may(call: Call) -> None:
+    """Whether the user may create, where the verb is another one. Raises Forbidden."""
+    if call.core.authorize is not None:
+        resource, user = call.served.resource, call.request.user or ANONYMOUS
+        path = resource.path(call.namespace or None)
+        call.core.authorize(user, "create", resource.group, resource.plural, "", call.namespace, call.name, path)
 
 
 def prepare(call: Call, obj: Object, base: str | None = None) -> None:
