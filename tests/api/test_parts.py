@@ -69,6 +69,12 @@ async def test_what_resize_refuses(api: Api) -> None:
         ),
     ):
         assert words in (await resize(api, container, want=422, group=group))["message"]
+    whole = {"name": "main", "resources": {"requests": {"cpu": "20m", "memory": "1Mi"}, "limits": {"memory": "1Mi"}}}
+    plain = pod("plain")
+    await api("POST", PODS, plain)
+    asked = {"spec": {"containers": [whole]}}
+    refusal = await api("PATCH", f"{PODS}/plain/resize", asked, type=STRATEGIC, want=422)
+    assert "Pod QOS Class may not change as a result of resizing" in refusal["message"]
     rename = [{"op": "replace", "path": "/spec/containers/0/name", "value": "other"}]
     refusal = await api("PATCH", f"{PODS}/p/resize", rename, type=JSON_PATCH, want=422)
     assert "containers may not be renamed or reordered on resize" in refusal["message"]

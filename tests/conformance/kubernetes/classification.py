@@ -19,7 +19,6 @@ NEEDS = {
     "pods": "need running pods, but only what processes can do",
     "containers": "need mounts, user ids, networks or images of their own: containers",
     "cluster": "need what one machine cannot be",
-    "open": "not ported yet",
 }
 
 
@@ -33,11 +32,6 @@ def containers(what: str) -> Standing:
 
 _LATER = "a kind that became stable after Kubernetes 1.35"
 MISSING: dict[tuple[str, ...], str] = {
-    ("Admission webhook, deny attach",): "attach",
-    ("Pods, QOS",): "validation of pods in full",
-    ("Sysctls, reject invalid sysctls",): "validation of pods in full",
-    ("Scheduler, Verify PriorityClass endpoints",): "validation of priority classes",
-    ("PersistentVolumes(Claims), apply changes to a pv/pvc status",): "the first phase of volumes and claims",
     ("PodCertificateRequest API operations",): _LATER,
     ("CRUD operations for clustertrustbundles",): _LATER,
     ("CRUD operations for devicetaintrules",): _LATER,

@@ -11,7 +11,7 @@ from typing import Any
 from styr.client.client import Client
 from styr.client.controller import Context, Controller, Done, Key, Outcome
 from styr.kinds import conditions, meta, pods
-from styr.kinds.errors import NotFound
+from styr.kinds.errors import NotFound, Unavailable
 from styr.kinds.resources import NODE, POD, Object
 
 NAMES = ("hollow-1", "hollow-2")
@@ -19,6 +19,18 @@ HOLD = "behaviour.styr.dev/hold"
 """A pod with this annotation stays as it is: "pending" never starts, "unready" runs without becoming ready."""
 
 _addresses = itertools.count(1)
+
+
+class Streams:
+    """What the server asks for exec, attach and port-forward: a `kinds.seams.PodStreams` that has none of it."""
+
+    async def exec(self, *_: Any) -> Any:
+        raise Unavailable("nothing runs on a hollow node")
+
+    attach = forward = address = exec
+
+    async def about(self, *_: Any) -> None:
+        return None
 
 
 async def register(client: Client, now: str) -> None:

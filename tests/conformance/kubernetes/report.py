@@ -42,7 +42,7 @@ def standing(behaviour: Behaviour, ported: dict[Behaviour, str], missing: dict[B
         return "passes", f"passes ({link})"
     elsewhere = elsewhere or listing.by_file(behaviour)
     if elsewhere is None:
-        return "open", "not ported yet"
+        raise Unaccounted(f"{behaviour.file}: {behaviour.codename} is neither ported nor classified")
     return elsewhere.needs, f"{elsewhere.needs}: {elsewhere.what}"
 
 

@@ -9,6 +9,7 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+from styr.api.strategies.pod import qos_class
 from styr.kinds.errors import Cause
 from styr.kinds.resources import Object
 
@@ -56,6 +57,12 @@ def _ephemeral(new: Object, old: Object) -> Iterator[Cause]:
 
 def _resize(new: Object, pod: Object) -> Iterator[Cause]:
     old = pod["spec"]
+    if qos_class(new) != qos_class(old):
+        yield {
+            "reason": "FieldValueInvalid",
+            "field": "spec",
+            "message": f'Invalid value: "{qos_class(new)}": Pod QOS Class may not change as a result of resizing',
+        }
     running = [each for each in _statuses(pod) if "running" in (each.get("state") or {})]
     if running and "resources" not in running[0]:
         yield _forbidden("spec", "Pod running on node without support for resize")
