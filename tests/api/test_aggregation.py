@@ -37,6 +37,36 @@ RESOURCES = [
 ]
 
 
+def told(name: str, **more: Any) -> Any:
+    schema = {"$ref": f"#/definitions/{name}"}
+    operation = {"operationId": f"read{name}", "responses": {"200": {"description": "OK", "schema": schema}}, **more}
+    return {"get": operation, "parameters": [{"$ref": "#/parameters/pretty-x"}]}
+
+
+PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+OPENAPI: Any = {
+    "swagger": "2.0",
+    "info": {"title": "Wardle", "version": "0.1"},
+    "paths": {
+        f"{ROOT}/": told("List", description="get available resources"),
+        f"{ROOT}/namespaces/{{namespace}}/flunders": told("Flunder"),
+        "/apis/": told("Secret"),
+        "/api/v1/namespaces/{namespace}/secrets": told("Secret"),
+    },
+    "definitions": {
+        "Flunder": {"properties": {"metadata": {"$ref": f"#/definitions/{META}"}}},
+        "List": {
+            "type": "object",
+            "properties": {"items": {"type": "array", "items": {"$ref": "#/definitions/Flunder"}}},
+        },
+        META: {"description": "theirs"},
+        "Secret": {"type": "object"},
+    },
+    "parameters": {"pretty-x": {"name": "pretty", "in": "query", "type": "string", "uniqueItems": True}},
+}
+
+
 class Extension:
     """Another API server, as far as ours can tell."""
 
@@ -45,12 +75,15 @@ class Extension:
         self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
         self.certificates: list[Any] = []
         self.healthy = True
+        self.openapi: Any = OPENAPI
 
     async def __call__(self, request: Request) -> Response:
         assert isinstance(request.body, bytes)
         if request.user is not None and request.user.name == "front-proxy-client":
             self.certificates.append(request.user.name)
         headers = {"content-type": "application/json"}
+        if request.path == "/openapi/v2":
+            return Response(200, json.dumps(self.openapi).encode(), headers)
         if request.path == ROOT:
             if not self.healthy:
                 return Response(500, b"ill")
@@ -187,6 +220,55 @@ async def test_discovery_tells_of_it(tmp_path: Path) -> None:
         await api("DELETE", f"{SERVICES}/{NAME}")
         assert "wardle.example.com" not in [group["name"] for group in (await api("GET", "/apis"))["groups"]]
         await api("GET", FLUNDERS, want=404)
+
+
+async def test_openapi_v2_tells_of_it(tmp_path: Path) -> None:
+    async with together(tmp_path) as (api, extension):
+        await condition(api, "Passed")
+        found = await api("GET", "/openapi/v2")
+        assert [path for path in found["paths"] if "wardle" in path] == [
+            f"{ROOT}/",
+            f"{ROOT}/namespaces/{{namespace}}/flunders",
+        ]
+        assert "/apis/" in found["paths"]
+        assert found["definitions"]["Flunder"] == OPENAPI["definitions"]["Flunder"]
+        assert found["definitions"][META]["description"] != "theirs"
+        assert "Secret" not in found["definitions"]
+        assert found["parameters"]["pretty-x"]["name"] == "pretty"
+        accept = PROTOBUF
+        response = await api.raw("GET", "/openapi/v2", accept=accept)
+        assert isinstance(response.body, bytes)
+        assert b"flunders" in response.body
+        tag = response.headers["etag"]
+        assert (await api.raw("GET", "/openapi/v2", accept=accept, **{"if-none-match": tag})).status == 304
+        assert [path for _, path, _, _ in extension.seen].count("/openapi/v2") == 0
+        await api("DELETE", f"{SERVICES}/{NAME}")
+        assert not [path for path in (await api("GET", "/openapi/v2"))["paths"] if "wardle" in path]
+        assert (await api.raw("GET", "/openapi/v2", accept=accept, **{"if-none-match": tag})).status == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        [],
+        {"paths": 5},
+        {"paths": {f"{ROOT}/x": 5}},
+        {"paths": {f"{ROOT}/x": {"get": {"responses": 7, "parameters": {"a": "b"}}}}},
+        {"definitions": {}},
+        {"definitions": {"Flunder": [1]}},
+        {"definitions": {"Flunder": {"properties": {"a": {"$ref": "http://elsewhere/x"}}}}},
+        {"definitions": {"Flunder": {"properties": {"a": {"type": {"b": "c"}}}, "required": "x"}}},
+    ],
+)
+async def test_openapi_of_nonsense_is_left_out(tmp_path: Path, change: Any) -> None:
+    async with together(tmp_path) as (api, extension):
+        extension.openapi = {**OPENAPI, **change} if isinstance(change, dict) else change
+        await condition(api, "Passed")
+        found = await api("GET", "/openapi/v2")
+        assert "Secret" not in found["definitions"]
+        assert not [path for path in found["paths"] if "wardle" in path]
+        response = await api.raw("GET", "/openapi/v2", accept=PROTOBUF)
+        assert response.status == 200
 
 
 async def test_what_is_the_matter_with_it(tmp_path: Path) -> None:

@@ -370,7 +370,8 @@ class ApiServer:
 
     def _documents(self) -> OpenApi:
         if self._openapi is None:
-            from styr.api.openapi.documents import OpenApi  # late: most servers are never asked
+            from styr.api.aggregation.documents import Documents  # late: most servers are never asked
+            from styr.api.openapi.documents import OpenApi
 
             more = usage.DOCUMENTED if self._usage is not None else ()
             self._openapi = OpenApi(
@@ -378,6 +379,7 @@ class ApiServer:
                 lambda: self.registry.generation,
                 self._clock,
                 self._services.documents,
+                Documents(self._services, self._proxy, self._clock).read,
             )
         return self._openapi
 

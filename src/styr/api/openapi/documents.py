@@ -11,7 +11,8 @@ import asyncio
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import struct
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -23,12 +24,16 @@ from styr.api.discovery import Documented, Served
 from styr.api.openapi import builtin, custom, gnostic
 from styr.api.openapi.builtin import Table
 from styr.api.openapi.convert import Json, definition_v2, path_v3
+from styr.api.openapi.foreign import Foreign, merge
 from styr.kinds.errors import NotAcceptable
 from styr.kinds.resources import Resource
 from styr.kinds.transport import Request, Response
 from styr.kit.clock import Clock
+from styr.kit.log import Log
 from styr.kit.memory import trim
 from styr.version import KUBERNETES_VERSION, __version__
+
+log = Log("styr.api.openapi")
 
 _JSON = "application/json"
 _PROTOBUF = {version: f"application/com.github.proto-openapi.spec.{version}.v1.0+protobuf" for version in ("v2", "v3")}
@@ -44,6 +49,7 @@ class _Part:
 
     entries: Sequence[Documented]
     fingerprint: str
+    foreign: Sequence[Foreign] = ()
 
 
 @dataclass(slots=True)
@@ -56,7 +62,7 @@ class _Made:
 
 class OpenApi:
     """`documented` tells what is served now; it is asked again whenever `generation` gives another number. `others` are the
-    documents of v3 that other servers have."""
+    documents of v3 that other servers have, `foreign` theirs of v2."""
 
     def __init__(
         self,
@@ -64,8 +70,9 @@ class OpenApi:
         generation: Callable[[], int],
         clock: Clock,
         others: Callable[[], Sequence[str]] = tuple,
+        foreign: Callable[[], Awaitable[Sequence[Foreign]]] | None = None,
     ) -> None:
-        self._others = others
+        self._others, self._foreign = others, foreign
         self._documented, self._generation, self._clock = documented, generation, clock
         self._seen = -1
         self._parts: dict[str, _Part] = {}
@@ -83,6 +90,8 @@ class OpenApi:
         part = self._parts.get(name)
         if part is None or (name == _V2 and path != "/openapi/v2"):
             return None
+        if name == _V2 and self._foreign is not None:
+            part = _with(part, await self._foreign())
         asked = request.param("hash") if name != _V2 else ""
         if asked and asked != part.fingerprint:
             return Response(301, b"", {"location": self._url(name), "vary": "Accept"})
@@ -147,7 +156,7 @@ class OpenApi:
         async with self._making:
             known = self._made.get((name, form))
             if known is None or known.fingerprint != part.fingerprint:
-                body = await asyncio.to_thread(_build, name, form, part.entries)
+                body = await asyncio.to_thread(_build, name, form, part)
                 await asyncio.to_thread(trim)  # the table, and what was made of it, took 8 MB for a moment
                 known = self._made[name, form] = _Made(part.fingerprint, body)
         return known.body
@@ -178,12 +187,30 @@ def _group_version(resource: Resource) -> str:
 # --- building, in a thread -------------------------------------------------------------------------------------------
 
 
-def _build(name: str, form: str, entries: Sequence[Documented]) -> bytes:
+def _with(part: _Part, foreign: Sequence[Foreign]) -> _Part:
+    if not foreign:
+        return part
+    text = part.fingerprint + "".join(f" {other.digest} {','.join(other.roots)}" for other in foreign)
+    return _Part(part.entries, hashlib.sha512(text.encode()).hexdigest().upper(), foreign)
+
+
+def _build(name: str, form: str, part: _Part) -> bytes:
     table = builtin.load()
-    document = v2(table, entries) if name == _V2 else v3(table, name, entries)
+    if name != _V2:
+        return _packed("v3", form, v3(table, name, part.entries))
+    document = v2(table, part.entries)
+    for other in part.foreign:
+        try:
+            merge(document, other)
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError, struct.error) as error:
+            log.warning("another server's OpenAPI is left out", roots=",".join(other.roots), reason=repr(error)[:300])
+    return _packed("v2", form, document)
+
+
+def _packed(version: str, form: str, document: Json) -> bytes:
     if form == "json":
         return gzip.compress(encoded(document), 6, mtime=0)
-    return gzip.compress(gnostic.encode("v2" if name == _V2 else "v3", document), 6, mtime=0)
+    return gzip.compress(gnostic.encode(version, document), 6, mtime=0)
 
 
 def _raw(value: Json) -> msgspec.Raw:
