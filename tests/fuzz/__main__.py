@@ -13,7 +13,7 @@ from pathlib import Path
 
 import atheris  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-with atheris.instrument_imports(include=["styr.api", "styr.cel", "styr.serving.spdy", "styr.kinds"]):
+with atheris.instrument_imports(include=["styr.api", "styr.cel", "styr.serving", "styr.kinds"]):
     from tests.fuzz.targets import TARGETS
 
 

@@ -23,7 +23,7 @@ from styr.kinds.selectors import SelectorError, parse
 from styr.serving.spdy.frames import BadFrame, Decoder
 from tests.api.kit import JSON_PATCH, MERGE_PATCH, STRATEGIC
 from tests.api.proto import envelope, f, pair
-from tests.fuzz import objects
+from tests.fuzz import objects, streams
 from tests.fuzz.server import POD, Server
 
 
@@ -199,4 +199,6 @@ TARGETS = {
     ),
     "objects": Target(objects.target, tuple(b"%d" % number for number in range(50))),
     "server": Target(server, _requests()),
+    "streams": Target(streams.streams, streams.seeds()),
+    "relayed": Target(streams.relayed, streams.ANSWERS),
 }

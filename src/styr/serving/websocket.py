@@ -87,7 +87,7 @@ class WebSocket:
         self._wire = wire
         self._linger = linger
         self._frames = Connection(SERVER)
-        self._closed = False
+        self._closed = self._heard = False
 
     async def pieces(self) -> AsyncIterator[Piece]:
         """All that comes, until the peer closes, goes away or breaks the protocol."""
@@ -102,7 +102,9 @@ class WebSocket:
                 elif isinstance(event, Ping):
                     await self._wire.write(self._frames.send(event.response()))
                 elif isinstance(event, CloseConnection):
-                    await self._answer_close(event)
+                    # To a broken frame, too: then the peer has not said that it is through.
+                    self._heard = self._frames.state is ConnectionState.REMOTE_CLOSING
+                    await self._say_close(event.code, event.reason or "")
                     return
                 count += 1
                 if count % BATCH == 0:
@@ -122,21 +124,20 @@ class WebSocket:
             raise ConnectionError("the WebSocket is closed") from None
         await self._wire.write(frame)
 
-    async def _answer_close(self, event: CloseConnection) -> None:
-        """To a close, or to a broken frame: then the peer has not said that it is through."""
-        said = self._frames.state is ConnectionState.REMOTE_CLOSING
-        await self.close(event.code, event.reason or "", linger=0.0 if said else None)
+    async def _say_close(self, code: int, reason: str) -> None:
+        if not self._closed:
+            self._closed = True
+            with suppress(LocalProtocolError, ConnectionError):
+                await self._wire.write(self._frames.send(CloseConnection(code, reason)))
 
-    async def close(
-        self, code: int = CloseReason.NORMAL_CLOSURE, reason: str = "", *, linger: float | None = None
-    ) -> None:
+    async def close(self, code: int = CloseReason.NORMAL_CLOSURE, reason: str = "") -> None:
         """Says so, and waits until the peer has said so too, or `linger` seconds. May be called twice."""
-        if self._closed:
+        await self._say_close(code, reason)
+        if self._heard:
             return
-        self._closed = True
+        self._heard = True
         with suppress(LocalProtocolError, ConnectionError, TimeoutError):
-            await self._wire.write(self._frames.send(CloseConnection(code, reason)))
-            async with asyncio.timeout(self._linger if linger is None else linger):
+            async with asyncio.timeout(self._linger):
                 while data := await self._wire.read():
                     self._frames.receive_data(data)
                     if any(isinstance(event, CloseConnection) for event in self._frames.events()):

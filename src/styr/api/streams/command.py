@@ -11,12 +11,14 @@ import json
 from contextlib import suppress
 from typing import Any, Protocol
 
-from styr.kinds.errors import ApiError, InternalError
+from styr.kinds.errors import ApiError, InternalError, Unavailable
 from styr.kinds.seams import Run, Terminal
 from styr.kit.log import Log
 
 log = Log("styr.api.streams")
 
+LAST_WORD = 1.0
+"""Seconds in which a client can be told that the server stops."""
 MAX_SIZE = 0xFFFF
 """Columns or rows of a terminal: a 16-bit number in the kernel."""
 
@@ -44,6 +46,12 @@ async def conduct(session: Session, run: Run) -> None:
         if working.done():
             with suppress(ConnectionError):
                 await session.finish(working.result())
+    except asyncio.CancelledError:
+        # Without a word a client takes the end for a good one.
+        with suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(LAST_WORD):
+                await session.finish(Unavailable("the server is stopping, and the command with it").to_status())
+        raise
     finally:
         await _stopped(working)
         await _stopped(listening)
