@@ -256,7 +256,7 @@ def respond(call: Call, data: bytes, status: int = 200) -> Response:
     """JSON, in the form that was asked for."""
     if call.form is not Form.OBJECT:
         data = msgspec.json.encode(call.show(msgspec.json.decode(data)))
-    return warn(call, Response(status, data, {"content-type": "application/json"}))
+    return warn(Response(status, data, {"content-type": "application/json"}), call.warnings)
 
 
 async def answer(call: Call, record: Record, status: int = 200) -> Response:
@@ -265,10 +265,10 @@ async def answer(call: Call, record: Record, status: int = 200) -> Response:
     return respond(call, call.outward(found), status)
 
 
-def warn(call: Call, response: Response) -> Response:
-    """The same response, with the call's warnings as its headers."""
-    if call.warnings:
-        told = _bounded(list(dict.fromkeys(call.warnings)))
+def warn(response: Response, warnings: Sequence[str]) -> Response:
+    """The same response, with the warnings as its headers."""
+    if warnings:
+        told = _bounded(list(dict.fromkeys(warnings)))
         response.headers["warning"] = ", ".join(f'299 - "{_quote(text)}"' for text in told)
     return response
 

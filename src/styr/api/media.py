@@ -1,14 +1,13 @@
-"""What a request's body holds, by its Content-Type: JSON, YAML or Kubernetes' protobuf. Called by the write verbs and the
-reviews for whole objects (patches are JSON, and read by `bodies`). Pure."""
+"""What a request's body holds, by its Content-Type: JSON, YAML or Kubernetes' protobuf. Called by the write verbs
+for whole objects (patches are JSON, and read by `bodies`). Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from styr.api import bodies
-from styr.api.builtin import types
 from styr.api.protobuf import envelope
-from styr.kinds.errors import BadRequest, UnsupportedMedia
+from styr.kinds.errors import UnsupportedMedia
 from styr.kinds.resources import Object
 
 _JSON = ("", "*/*", "application/json")
@@ -38,24 +37,6 @@ def decode(raw: bytes, content_type: str, *, protobuf: bool = True) -> Any:
 def decode_object(raw: bytes, content_type: str, *, protobuf: bool = True) -> Object:
     """The same, for a body that must be an object. Its metadata is there, if empty."""
     return bodies.as_object(decode(raw, content_type, protobuf=protobuf))
-
-
-def decode_kind(raw: bytes, content_type: str, api_version: str, kind: str) -> Object:
-    """One object of a built-in kind that is stored nowhere (a review, a request for a token), as Go reads it: what is empty is
-    left out. Raises BadRequest for another kind, and for values of a wrong type, in Go's words."""
-    obj = decode_object(raw, content_type)
-    for field, wanted in (("apiVersion", api_version), ("kind", kind)):
-        found = obj.setdefault(field, wanted)
-        if found != wanted:
-            raise BadRequest(
-                f"the {field} in the data ({found}) does not match the expected {field} ({wanted}) of this path"
-            )
-    try:
-        types.read(obj, types.find(api_version, kind))
-    except BadRequest as error:
-        version = api_version.rpartition("/")[2]
-        raise BadRequest(f'{kind} in version "{version}" cannot be handled as a {kind}: {error.message}') from None
-    return obj
 
 
 def _plain(content_type: str) -> str:

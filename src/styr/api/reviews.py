@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 
-from styr.api import media
+from styr.api import unstored
 from styr.api.authn.jws import BadToken
 from styr.api.authn.tokens import Tokens
 from styr.api.authz import Attributes, Rbac, Rule
+from styr.api.call import warn
 from styr.api.strategies.base import invalid, required
 from styr.kinds import selectors
 from styr.kinds.errors import BadRequest, Cause, Invalid
@@ -34,7 +35,8 @@ async def review(
     if user is None or not isinstance(request.body, bytes):
         raise BadRequest("a review needs a user and a body")
     api_version = _GROUPS.get(kind, _AUTHORIZATION)
-    obj = media.decode_kind(request.body, request.headers.get("content-type", ""), api_version, kind)
+    warnings: list[str] = []
+    obj = unstored.read(request, request.body, (api_version,), kind, warnings)
     spec = obj.get("spec") or {}
     metadata: Object = {}
     if kind == "SelfSubjectRulesReview":
@@ -53,7 +55,8 @@ async def review(
     answer: Object = {"kind": kind, "apiVersion": api_version, "metadata": metadata}
     if kind != "SelfSubjectReview":
         answer["spec"] = spec
-    return Response(201, msgspec.json.encode({**answer, "status": status}), {"content-type": "application/json"})
+    response = Response(201, msgspec.json.encode({**answer, "status": status}), {"content-type": "application/json"})
+    return warn(response, warnings)
 
 
 def user_info(user: User) -> Object:

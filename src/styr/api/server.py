@@ -324,7 +324,7 @@ class ApiServer:
         except ApiError as error:
             if not call.warnings:
                 raise
-            return warn(call, wire.error_response(error))
+            return warn(wire.error_response(error), call.warnings)
 
     def _check_scope(self, served: ServedResource, route: Route, verb: str) -> None:
         if bool(route.namespace) and not served.resource.namespaced:

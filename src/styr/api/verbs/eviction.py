@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from styr.api import media
+from styr.api import unstored
 from styr.api.call import Call, respond
 from styr.api.store.commit import Txn
 from styr.api.store.records import ObjectKey, Record
@@ -25,8 +25,7 @@ _VERSIONS = ("policy/v1", "policy/v1beta1")
 
 async def evict(call: Call) -> Response:
     """201 with a Status of success; 429 when the budget allows no disruption now."""
-    body = media.decode_object(call.body, call.content_type)
-    options = _read(call, body)
+    body, options = _read(call)
 
     def run(txn: Txn) -> None:
         admit.admit(call, txn, "CREATE", call.fresh(body), None, dry_run=options.dry_run)
@@ -40,11 +39,9 @@ async def evict(call: Call) -> Response:
     return respond(call, msgspec.json.encode(done), 201)
 
 
-def _read(call: Call, body: Object) -> Options:
-    """The Eviction's DeleteOptions; a dry run may be asked for there or in the query."""
-    version, kind = body.setdefault("apiVersion", _VERSIONS[0]), body.setdefault("kind", "Eviction")
-    if version not in _VERSIONS or kind != "Eviction":
-        raise BadRequest(f"an eviction takes a policy/v1 Eviction, not {version} {kind}")
+def _read(call: Call) -> tuple[Object, Options]:
+    """The Eviction and its DeleteOptions; a dry run may be asked for there or in the query."""
+    body = unstored.read(call.request, call.body, _VERSIONS, "Eviction", call.warnings)
     metadata = body["metadata"]
     if metadata.get("name", "") != call.name:
         raise BadRequest("name in URL does not match name in Eviction object")
@@ -53,7 +50,7 @@ def _read(call: Call, body: Object) -> Options:
     given = body.get("deleteOptions")
     if given is not None and not isinstance(given, dict):
         raise BadRequest("deleteOptions must be DeleteOptions")
-    return delete.parse_options(call, given or {})
+    return body, delete.parse_options(call, given or {})
 
 
 def _take(call: Call, txn: Txn, old: Record, options: Options) -> None:

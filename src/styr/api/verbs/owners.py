@@ -74,13 +74,13 @@ def lay(call: Call, live: Object, config: Object, known: list[Entry]) -> tuple[O
         raise malformed(call, [str(error)]) from None
 
 
-def malformed(call: Call, faults: list[str]) -> BadRequest:
-    """A configuration that does not fit its kind, in the words of Kubernetes' typed objects."""
+def malformed(call: Call, faults: list[str], other: tuple[str, str] | None = None) -> BadRequest:
+    """A configuration that does not fit its kind, in the words of Kubernetes' typed objects. `other`: the version and kind, if
+    not those of the path's resource."""
     resource, place = call.served.resource, f"{call.namespace}/{call.name}"
+    version, kind = other or (resource.api_version, resource.kind)
     text = faults[0] if len(faults) == 1 else "errors:\n" + "\n".join(f"  {fault}" for fault in faults)
-    return BadRequest(
-        f"failed to create typed patch object ({place}; {resource.api_version}, Kind={resource.kind}): {text}"
-    )
+    return BadRequest(f"failed to create typed patch object ({place}; {version}, Kind={kind}): {text}")
 
 
 def _write(call: Call, operation: str, obj: Object) -> Write:

@@ -6,15 +6,16 @@ from typing import Any
 
 import msgspec
 
-from styr.api import bodies, media
+from styr.api import bodies, fields, unstored
 from styr.api.call import Call, respond
 from styr.api.patches import json_patch, merge
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
 from styr.api.strategies.shapes import get
+from styr.api.unstored import SCALE
 from styr.api.verbs import admit, change, owners
 from styr.api.verbs.apply import TYPE as APPLY
-from styr.api.verbs.patch import JSON, patch_type
+from styr.api.verbs.patch import JSON, STRATEGIC, patch_type
 from styr.kinds import conditions, selectors
 from styr.kinds.errors import BadRequest
 from styr.kinds.resources import Object
@@ -45,13 +46,12 @@ async def finalize(call: Call) -> Response:
 
 async def bind(call: Call) -> Response:
     """POST of a Binding: the pod gets its node, once."""
-    body = media.decode_object(call.body, call.content_type)
+    body = unstored.read(call.request, call.body, ("v1",), "Binding", call.warnings)
     target = body.get("target")
     node = target.get("name") if isinstance(target, dict) else None
     if not isinstance(node, str) or not node:
         raise BadRequest("target.name: Required value: a Binding names the node")
 
-    body = {"apiVersion": "v1", "kind": "Binding", **body}
     meta = body["metadata"]
     meta.setdefault("name", call.name)
     meta.setdefault("namespace", call.namespace)
@@ -88,8 +88,10 @@ async def scale(call: Call) -> Response:
         kind = patch_type(call)
         owners.check_options(call, applies=kind == APPLY)
         document = bodies.decode_config(call.body) if kind == APPLY else bodies.decode(call.body)
+        repeated = [] if kind == APPLY else fields.patch_repeats(call.body, document)
     else:
-        kind, document = "", media.decode_object(call.body, call.content_type)
+        repeated, kind = [], ""
+        document = unstored.read(call.request, call.body, SCALE[:1], SCALE[1], call.warnings)
 
     dry_run = call.dry_run
 
@@ -97,9 +99,14 @@ async def scale(call: Call) -> Response:
         old = _old(call, txn)
         obj = call.present(old)
         wanted: Any = call.fresh(document)
-        if kind and kind != APPLY:
+        if kind == APPLY:
+            _check_applied(call, wanted)
+        elif kind:
             current = scale_of(call, obj)
             wanted = json_patch.apply(current, wanted) if kind == JSON else merge.apply(current, wanted)
+            if isinstance(wanted, dict) and isinstance(wanted.get("metadata"), dict):
+                patch = document if kind == STRATEGIC else None
+                call.warnings += unstored.check_patched(call.request, wanted, repeated, patch)
         replicas, version = _wanted(call, wanted)
         if version and version != obj["metadata"]["resourceVersion"]:
             raise call.conflict()
@@ -151,6 +158,11 @@ def scale_of(call: Call, obj: Object) -> Object:
         "spec": {"replicas": replicas},
         "status": status | ({"selector": selector} if isinstance(selector, str) else {}),
     }
+
+
+def _check_applied(call: Call, config: Object) -> None:
+    if faults := [f".{path}: field not declared in schema" for path in unstored.unknown_to_scale(config)]:
+        raise owners.malformed(call, faults, SCALE)
 
 
 def _put(obj: Object, path: str, value: Any) -> None:

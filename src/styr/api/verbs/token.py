@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from styr.api import media
+from styr.api import unstored
 from styr.api.call import Call, respond
 from styr.api.store.commit import Txn
 from styr.api.store.records import ObjectKey
@@ -33,7 +33,7 @@ async def create_token(call: Call) -> Response:
     accounts = call.core.accounts
     if accounts is None:
         raise Unavailable("this server makes no tokens")
-    request = media.decode_kind(call.body, call.content_type, API_VERSION, KIND)
+    request = unstored.read(call.request, call.body, (API_VERSION,), KIND, call.warnings)
     record = call.core.store.get(call.key)
     if record is None:
         raise call.not_found()
