@@ -12,7 +12,7 @@ from styr.api.rules.tree import Rules, compile_rules
 from styr.api.strategies.custom import CustomStrategy
 from styr.cel.environment import TOTAL
 
-PATH = "spec.versions[0].schema.openAPIV3Schema"
+PATH = "spec.validation.openAPIV3Schema"
 
 
 def ruled(schema: dict[str, Any], *rules: str | dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from styr.cel.environment import PER_CALL
-from styr.cel.errors import CelError, CompileError
+from styr.cel.errors import CelError, CompileError, PlanError
 from styr.cel.values import Duration, Optional, Timestamp, TypeValue, UInt, keys_of, kind_of
 from tests.cel import expressions
 
@@ -82,7 +82,7 @@ def difference(text: str, values: dict[str, Any], answer: dict[str, Any]) -> str
     """ "" when both say the same."""
     try:
         program = expressions.ENVIRONMENT.compile(text)
-    except CompileError as error:
+    except (CompileError, PlanError) as error:
         if "compile" in answer or answer.get("error", "").startswith("program:"):
             return ""
         return f"refused: {error}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from styr.cel import costs, loops
 from styr.cel.ast import Call, Const, Ident, ListOf, Macro, MapOf, Node, Select, StructOf
-from styr.cel.errors import CompileError, EvaluationError, Issue, no_overload
+from styr.cel.errors import EvaluationError, PlanError, no_overload
 from styr.cel.functions import Overload, choose
 from styr.cel.library import optionals
 from styr.cel.loops import Code, Piece, guarded
@@ -131,7 +131,7 @@ class Compiler:
             value = codes[0]([])
             return loops.constant(choose(node.overloads)([value]).run(value)), 0
         except EvaluationError as error:
-            raise CompileError(self.text, [Issue(node.position, str(error))]) from None
+            raise PlanError(str(error)) from None
 
     def member_of(self, node: Call, pieces: list[Piece]) -> Piece | None:
         """`x in [...]` of constants is a look-up in a set, and costs nothing."""

@@ -84,7 +84,7 @@ class Environment:
         return found if found is not None or self._structs is None else self._structs(name)
 
     def compile(self, text: str) -> Program:
-        """Raises CompileError."""
+        """Raises CompileError and PlanError."""
         tree = parse(text)
         checker = Checker(text, self)
         found = checker.check(tree)

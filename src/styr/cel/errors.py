@@ -2,6 +2,7 @@
 
 CelError
   CompileError      the text: syntax or types; carries every issue with its place
+  PlanError         a conversion of a constant that fails: `int('a')`
   EvaluationError   a value: no such key, overflow, ...; `&&` and `||` may absorb it
   CostExceeded      the budget is spent; nothing absorbs it
 """
@@ -30,6 +31,10 @@ class CompileError(CelError):
     def __init__(self, text: str, issues: list[Issue]) -> None:
         self.issues = sorted(issues, key=lambda issue: issue.position)
         super().__init__("\n".join(_display(text, issue) for issue in self.issues))
+
+
+class PlanError(CelError):
+    """The text is sound, and can have no value all the same."""
 
 
 class EvaluationError(CelError):

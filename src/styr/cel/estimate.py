@@ -91,7 +91,7 @@ class _Estimator:
         if node.operand.type.kind in ("map", "struct", "param"):
             found = found.plus(fixed(1))
         base = self.path(node.operand)
-        self.paths[id(node)] = (*base, node.field) if base else ()
+        self.paths[id(node)] = (*base, node.field)
         return found.plus(fixed(1)) if node.optional else found
 
     def list_of(self, node: ListOf) -> Range:
@@ -167,7 +167,7 @@ class _Estimator:
         if step is None:
             return None
         held, base = self.entries(node.args[0]), self.path(node.args[0])
-        self.paths[id(node)] = (*base, step) if base else ()
+        self.paths[id(node)] = (*base, step)
         return held.value if held else None
 
     def added(self, node: Call) -> None:
@@ -225,7 +225,7 @@ class _Estimator:
         values = held.value if held else None
 
         def below(step: str) -> Path:
-            return (*base, step) if base else ()
+            return (*base, step)
 
         if node.second:
             first = _Local(below("@indices" if listed else "@keys"), keys)

@@ -29,7 +29,7 @@ def _variable(node: Node, wrong: str = "argument must be a simple name") -> str:
 def _has(position: int, _: Node | None, args: list[Node]) -> Node:
     field = args[0]
     if not isinstance(field, Select) or field.test:
-        raise MacroError(position, "invalid argument to has() macro")
+        raise MacroError(field.position, "invalid argument to has() macro")
     return Select(position, field.operand, field.field, test=True)
 
 

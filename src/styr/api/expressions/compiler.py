@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from styr.cel.environment import PER_CALL, Environment, Program, kubernetes
-from styr.cel.errors import CelError, CostExceeded, EvaluationError
+from styr.cel.errors import CelError, CostExceeded, EvaluationError, PlanError
 from styr.cel.library.authorizer import AUTHORIZER, RESOURCE_CHECK
 from styr.cel.types import BOOL, DYN, INT, STRING, TIMESTAMP, Type, list_of, map_of, struct
 from styr.cel.values import Fields
@@ -166,6 +166,8 @@ class Compiler:
         environment = self._environment(authorizer, variables, patches)
         try:
             program = environment.compile(text)
+        except PlanError as error:
+            return Expression(text, None, f"program instantiation failed: {error}", {})
         except CelError as error:
             return Expression(text, None, f"compilation failed: {error}", {})
         if wanted and program.type not in wanted:

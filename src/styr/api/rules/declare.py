@@ -183,16 +183,16 @@ def _object(schema: _SCHEMA, name: str, *, root: bool) -> Declared | None:
     renamed: dict[str, tuple[str, Convert | None]] = {}
     least = 2
     for key, prop in properties.items():
-        found = declare(prop, f"{name}.{key}", root=prop.get("x-kubernetes-embedded-resource") is True)
+        escaped = escape(key)
+        found = declare(prop, f"{name}.{escaped}", root=prop.get("x-kubernetes-embedded-resource") is True)
         if found is None:
             continue
         if key in required and "default" not in prop:
             least += len(key) + found.least + 4
-        escaped = escape(key)
         if escaped is None:
             continue
         fields[escaped] = found
-        if escaped != key or found.convert is not None:
+        if escaped != key or found.convert is not None or prop.get("nullable") is True:
             renamed[key] = (escaped, found.convert)
     kind = types.struct(name, {key: found.type for key, found in fields.items()})
     return Declared(kind, least, 0, fields, convert=_fields_converter(renamed) if renamed else None)
@@ -203,14 +203,17 @@ def _values_converter(each: Convert) -> Convert:
 
 
 def _fields_converter(renamed: Mapping[str, tuple[str, Convert | None]]) -> Convert:
+    """A field that is null counts as absent."""
+
     def convert(value: Any) -> Any:
         if not isinstance(value, dict) or value.keys().isdisjoint(renamed):
             return value
         made = dict(value)
         for key, (escaped, change) in renamed.items():
             if key in value:
-                item = made.pop(key) if escaped != key else value[key]
-                made[escaped] = change(item) if change else item
+                item = made.pop(key)
+                if item is not None:
+                    made[escaped] = change(item) if change else item
         return made
 
     return convert

@@ -11,7 +11,7 @@ from typing import Any
 from styr.api.rules.declare import Declared
 from styr.cel import types
 from styr.cel.environment import PER_CALL, Environment, Program
-from styr.cel.errors import CelError, CompileError, CostExceeded, EvaluationError
+from styr.cel.errors import CelError, CostExceeded, EvaluationError, PlanError
 from styr.cel.values import NONE, Optional
 from styr.kinds.errors import Cause
 
@@ -23,11 +23,7 @@ _OUT_OF_BUDGET = "validation failed due to running out of cost budget, no furthe
 
 
 class RuleError(ValueError):
-    """A rule that does not compile. `field` is the part of it that is wrong."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
+    """A rule that does not compile."""
 
 
 class Exhausted(Exception):
@@ -47,18 +43,30 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Environments:
-    """For the rules of one place in a schema: with `oldSelf` as it is, and as an optional."""
+    """For the rules of one place in a schema: with `oldSelf` as it is, and as an optional. `name` is what types that have no
+    name are called there."""
 
     plain: Environment
     optional: Environment
+    name: str
 
     @classmethod
-    def of(cls, declared: Declared) -> Environments:
+    def of(cls, declared: Declared, name: str) -> Environments:
         kind = declared.type
         return cls(
             Environment({"self": kind, "oldSelf": kind}),
             Environment({"self": kind, "oldSelf": types.optional_of(kind)}),
+            name,
         )
+
+    def compile(self, text: str, *, optional: bool, what: str = "") -> Program:
+        """Raises `RuleError`."""
+        try:
+            return (self.optional if optional else self.plain).compile(text)
+        except PlanError as error:
+            raise RuleError(f"{what or 'program '}instantiation failed: {error}") from None
+        except CelError as error:
+            raise RuleError(f"{what}compilation failed: {str(error).replace(self.name, 'selfType')}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,8 @@ class Rule:
 
     program: Program
     message: Program | None
+    wrong: str
+    """What is wrong with the messageExpression, "" for nothing."""
     optional: bool
     kind: str
     text: str
@@ -96,7 +106,7 @@ class Rule:
         self._pay(budget, cost, path)
         if found is True:
             return None
-        where = f"{path}.{self.path}" if path and self.path and self.path[0] != "[" else f"{path}{self.path}"
+        where = f"{path}.{self.path}" if path and self.path else f"{path}{self.path}"
         return self._refusal(self._text(value, old, where, budget), where, raw)
 
     def _told(self, error: EvaluationError) -> str:
@@ -158,21 +168,17 @@ def compile_rule(rule: Mapping[str, Any], schema: Mapping[str, Any], environment
     """Raises `RuleError`."""
     text = str(rule.get("rule") or "")
     optional = rule.get("optionalOldSelf") is True
-    environment = environments.optional if optional else environments.plain
-    try:
-        program = environment.compile(text)
-    except CelError as error:
-        raise RuleError("rule", _uncompiled("", error)) from None
+    program = environments.compile(text, optional=optional)
     if program.type != types.BOOL:
-        raise RuleError("rule", "cel expression must evaluate to a bool")
-    message = None
+        raise RuleError("cel expression must evaluate to a bool")
+    message, wrong = None, ""
     if expression := str(rule.get("messageExpression") or ""):
         try:
-            message = environment.compile(expression)
-        except CelError as error:
-            raise RuleError("messageExpression", _uncompiled("messageExpression ", error)) from None
-        if message.type != types.STRING:
-            raise RuleError("messageExpression", "messageExpression must evaluate to a string")
+            message = environments.compile(expression, optional=optional, what="messageExpression ")
+        except RuleError as error:
+            wrong = str(error)
+        if message is not None and message.type != types.STRING:
+            message, wrong = None, "messageExpression must evaluate to a string"
     said = str(rule.get("message") or "").strip()
     path = ""
     if rule.get("fieldPath"):
@@ -180,6 +186,7 @@ def compile_rule(rule: Mapping[str, Any], schema: Mapping[str, Any], environment
     return Rule(
         program,
         message,
+        wrong,
         optional,
         kind,
         said or text.strip(),
@@ -187,12 +194,6 @@ def compile_rule(rule: Mapping[str, Any], schema: Mapping[str, Any], environment
         str(rule.get("reason") or "FieldValueInvalid"),
         path,
     )
-
-
-def _uncompiled(what: str, error: CelError) -> str:
-    if isinstance(error, CompileError) and "program instantiation failed" in str(error):
-        return f"{what}{error}"
-    return f"{what}compilation failed: {error}"
 
 
 def field_path(schema: Mapping[str, Any], text: str) -> str | None:

@@ -46,6 +46,15 @@ class Rules:
             walk.causes.append(end.cause)
         return walk.causes[:MAX_CAUSES], walk.warnings
 
+    def strictly(self, obj: Any, old: Any, path: str) -> list[Cause]:
+        """Every fault of a value that stands at `path`: nothing is forgiven."""
+        walk = _Walk()
+        try:
+            walk.node(self, obj, old, path, ROOT)
+        except Exhausted as end:
+            walk.causes.append(end.cause)
+        return walk.causes[:MAX_CAUSES]
+
 
 class _Walk:
     def __init__(self) -> None:
@@ -116,9 +125,9 @@ def by_keys(items: Any, keys: Sequence[str] | None) -> dict[Any, Any]:
     return found
 
 
-def compile_rules(schema: _Schema) -> Rules | None:
-    """The rules of `openAPIV3Schema`; None when it has none."""
-    return _compile(schema, schema, "selfType", None, root=True)
+def compile_rules(schema: _Schema, *, root: bool = True) -> Rules | None:
+    """The rules of `openAPIV3Schema`, or of a schema inside one; None when it has none."""
+    return _compile(schema, schema, "selfType", None, root=root)
 
 
 def _compile(
@@ -129,7 +138,7 @@ def _compile(
         return None
     root = root or shape.get("x-kubernetes-embedded-resource") is True
     found = declared or declare(shape, name, root=root)
-    own, broken = _own(schema, shape, found)
+    own, broken = _own(schema, shape, found, name)
     properties: dict[str, Rules] = {}
     shapes = shape.get("properties") or {}
     for key, child in (schema.get("properties") or {}).items():
@@ -139,7 +148,7 @@ def _compile(
         below = found.fields.get(escaped) if found and escaped else None
         if found is not None and escaped and below is None:
             continue  # nothing is known of its type: rules do not see it
-        if made := _compile(child, shapes[key], f"{name}.{key}", below):
+        if made := _compile(child, shapes[key], f"{name}.{escaped}", below):
             properties[key] = made
     element = found.element if found else None
     parts = [
@@ -165,14 +174,18 @@ def _inner(schema: _Schema, shape: _Schema, word: str, name: str, element: Decla
     return _compile(one, two, name, element)
 
 
-def _own(schema: _Schema, shape: _Schema, declared: Declared | None) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
+def _own(
+    schema: _Schema, shape: _Schema, declared: Declared | None, name: str
+) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
     listed = schema.get("x-kubernetes-validations") or ()
     if not listed or declared is None:
         return (), ()
-    environments = Environments.of(declared)
+    environments = Environments.of(declared, name)
     rules: list[Rule] = []
     broken: list[str] = []
     for entry in listed:
+        if not str(entry.get("rule") or "").strip():
+            continue
         try:
             rules.append(compile_rule(entry, shape, environments, str(shape.get("type") or "")))
         except RuleError as error:

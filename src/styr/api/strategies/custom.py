@@ -190,8 +190,8 @@ class CrdStrategy(BuiltinStrategy):
                 continue
             from styr.api.rules import definition
 
-            where = f"spec.versions[{index}].schema.openAPIV3Schema"
-            faults += definition.faults(version["schema"]["openAPIV3Schema"], where)
+            if where := _place(new["spec"]["versions"], index, "schema", "validation"):
+                faults += definition.faults(version["schema"]["openAPIV3Schema"], f"{where}.openAPIV3Schema")
         return faults
 
     def admit(self, new: Object, old: Object | None, txn: Txn) -> None:
@@ -285,9 +285,20 @@ def _version_faults(versions: list[Object], index: int) -> Iterator[Cause]:
         yield invalid(f"{path}.name", f'Duplicate value: "{version["name"]}"', "FieldValueDuplicate")
     if not _DNS_LABEL.fullmatch(version["name"]):
         yield invalid(f"{path}.name", f'Invalid value: "{version["name"]}": must be a lowercase RFC 1035 label')
-    yield from _schema_faults(version, path)
-    if scale := (version.get("subresources") or {}).get("scale"):
-        yield from _scale_faults(scale, f"{path}.subresources.scale")
+    if where := _place(versions, index, "schema", "validation"):
+        yield from _schema_faults(version, where)
+    where = _place(versions, index, "subresources", "subresources")
+    if where and (scale := (version.get("subresources") or {}).get("scale")):
+        yield from _scale_faults(scale, f"{where}.scale")
+
+
+def _place(versions: list[Object], index: int, word: str, common: str) -> str:
+    """Where a part of a version stands in messages: what all versions have alike is told once, as part of the definition.
+    "" when it has been told."""
+    shared = versions[0].get(word)
+    if shared is None or any(version.get(word) != shared for version in versions[1:]):
+        return f"spec.versions[{index}].{word}"
+    return "" if index else f"spec.{common}"
 
 
 _SCALE_PATHS = (
@@ -331,7 +342,7 @@ def _conversion_faults(conversion: dict[str, Any], path: str) -> Iterator[Cause]
 
 
 def _schema_faults(version: dict[str, Any], path: str) -> Iterator[Cause]:
-    where = f"{path}.schema.openAPIV3Schema"
+    where = f"{path}.openAPIV3Schema"
     schema = version.get("schema", {}).get("openAPIV3Schema")
     if schema is None:
         yield required(where, "schemas are required")
