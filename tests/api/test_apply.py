@@ -337,7 +337,6 @@ async def test_what_is_refused(api: Api) -> None:
     )
     await apply(api, url, body, "x" * 129, want=422)
     await apply(api, url, body, "%07", want=422)
-    await apply(api, url, body, want=400, force="perhaps")
     await api("PATCH", f"{url}?force=true", {}, type=MERGE_PATCH, want=422)
     error = await apply(api, url, {**body, "metadata": {"name": "a", "managedFields": []}}, want=400)
     assert error["message"] == "metadata.managedFields must be nil"

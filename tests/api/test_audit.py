@@ -9,6 +9,7 @@ import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,9 @@ async def test_refusals_impersonation_and_what_admission_says() -> None:
         (event,) = api.told()
         assert (event["user"]["username"], event["impersonatedUser"]["username"]) == ("admin", "bob")
         assert response.headers["audit-id"] == event["auditID"]
+        await Api(api.server, replace(ANN, notes=(("a/b", "old"),))).raw("DELETE", f"{MAPS}/one")
+        (event,) = api.told()
+        assert event["annotations"]["a/b"] == "old"
         response = await ann.raw("POST", MAPS, config("one"), **{"impersonate-user": "root"})
         (event,) = api.told()  # also one that never got so far
         assert (event["user"]["username"], event["responseStatus"]["code"]) == ("ann", 403)

@@ -8,6 +8,7 @@ import random
 from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,19 @@ async def test_a_token_ends_with_its_time_its_account_and_what_it_is_bound_to() 
         with pytest.raises(Unauthorized):  # of that name, but another one
             api.who(token)
         assert "another one" in (await api.review(token))["error"]
+
+
+async def test_a_token_that_a_kubelet_mounts_lasts_longer_than_it_says_and_the_audit_is_told() -> None:
+    async with world() as api:
+        made = await api("POST", "/api/v1/namespaces/default/pods", pod("one", serviceAccountName="robot"))
+        bound = {"kind": "Pod", "apiVersion": "v1", "name": "one", "uid": made["metadata"]["uid"]}
+        token = await api.token(expirationSeconds=3607, boundObjectRef=bound)
+        assert api.who(token).notes == ()
+        api.clock.ahead = 3700
+        ((key, text),) = (user := api.who(token)).notes
+        assert key == "authentication.k8s.io/stale-token"
+        assert text.startswith(f"subject: {user.name}, seconds after warning threshold: 9")
+        assert hash(user) == hash(replace(user, notes=()))
 
 
 @pytest.mark.parametrize("kind", ["Pod", "Secret", "Node"])
@@ -391,6 +405,7 @@ async def test_token_secrets_are_filled_rotated_and_end(tmp_path: Path) -> None:
         assert filled["metadata"]["annotations"]["kubernetes.io/service-account.uid"] == account["metadata"]["uid"]
         user = api.who(data["token"])
         assert (user.name, user.extra) == ("system:serviceaccount:default:robot", ())
+        assert user.notes == (("authentication.k8s.io/legacy-token", user.name),)
         assert "authenticated" not in await api.review(data["token"], "vault")
         api.clock.ahead = 1
         api.server.accounts.keys.rotate()

@@ -20,6 +20,8 @@ class User:
     uid: str = ""
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """What else its credential says of it, key and values; a dict would make it unhashable."""
+    notes: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """What the audit is told about the credential."""
 
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))

@@ -11,6 +11,7 @@ import hmac
 from base64 import b64decode
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from random import Random
 from typing import Any
@@ -36,6 +37,7 @@ LEEWAY = 60.0
 """Seconds that clocks may differ; so long does a bound object's token outlive its deletionTimestamp."""
 _LEGACY = "kubernetes.io/serviceaccount/"
 _EXTRA = "authentication.kubernetes.io/"
+_STALE, _FROM_SECRET = "authentication.k8s.io/stale-token", "authentication.k8s.io/legacy-token"
 _REMEMBERED = 2048
 
 
@@ -184,7 +186,12 @@ class ServiceAccounts:
             if not pod:
                 self._check(NODE, "", node, now)
             extra |= {"node-name": str(node.get("name")), "node-uid": str(node.get("uid", ""))}
-        return Identity(user(namespace, name, str(account.get("uid")), extra), audiences)
+        found = user(namespace, name, str(account.get("uid")), extra)
+        warn_after = private.get("warnafter")
+        if isinstance(warn_after, int) and now > warn_after:
+            late = f"subject: {found.name}, seconds after warning threshold: {int(now - warn_after)}"
+            found = replace(found, notes=((_STALE, late),))
+        return Identity(found, audiences)
 
     def _check(self, resource: Resource, namespace: str, reference: Any, now: float, what: str = "") -> None:
         """Is the object still there, the very same, and not being deleted? Raises BadToken."""
@@ -219,7 +226,8 @@ class ServiceAccounts:
                 f"the token in secret {namespace}/{secret_name} has been marked invalid by its label {INVALID_SINCE}"
             )
         self._check(SERVICE_ACCOUNT, namespace, {"name": name, "uid": uid}, self._clock.time() + LEEWAY)
-        return Identity(user(namespace, name, uid), audiences)
+        found = user(namespace, name, uid)
+        return Identity(replace(found, notes=((_FROM_SECRET, found.name),)), audiences)
 
 
 def username(namespace: str, name: str) -> str:

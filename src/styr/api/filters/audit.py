@@ -160,8 +160,8 @@ class Event:
             self._add_bodies(event, response)
         event["requestReceivedTimestamp"] = self._received
         event["stageTimestamp"] = now
-        if request.annotations and response is not None:
-            event["annotations"] = dict(request.annotations)
+        if response is not None and (notes := {**request.annotations, **dict(self._user.notes)}):
+            event["annotations"] = notes
         self._audit.take(event)
 
     def _add_bodies(self, event: Object, response: Response) -> None:

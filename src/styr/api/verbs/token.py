@@ -22,8 +22,8 @@ KIND = "TokenRequest"
 _GROUP = "authentication.k8s.io"
 LEAST, USUAL, MOST = 600, 3600, 1 << 32
 INJECTED = 3607
-"""Seconds that kubelets ask for when they mount a token of their own accord: it then lasts a year, and its use is told as stale
-after that time."""
+"""Seconds that kubelets ask for when they mount a token of their own accord: it then lasts a year, and the audit is told of its
+use after that time."""
 EXTENDED = 365 * 86400
 _BINDS: dict[str, Resource] = {resource.kind: resource for resource in (POD, SECRET, NODE)}
 
