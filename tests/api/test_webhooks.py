@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
 from styr.kinds.transport import Response, User
 from tests.api import kit
@@ -238,6 +239,25 @@ async def test_a_token_is_asked_about(tmp_path: Path) -> None:
         assert refused["message"].endswith("denied the request: no such one")
         asked = hook.asked[0][1]
         assert (asked["kind"]["kind"], asked["subResource"], asked["name"]) == ("TokenRequest", "token", "me")
+
+
+async def test_questions_are_counted(tmp_path: Path) -> None:
+    async with together(tmp_path) as (api, hook):
+        answers = [ALLOW, deny("no"), ALLOW]
+        hook.on("/check", lambda _: answers.pop())
+        await validating(api, hook)
+        await api("POST", MAPS, config("one"))
+        await api("POST", MAPS, config("two"), want=400)
+        hook.raw["/check"] = lambda _: Response(500)
+        await api("POST", MAPS, config("three"), want=500)
+        told = generate_latest(api.server.metrics._registry).decode()  # type: ignore[attr-defined]
+        labels = ('name="check.styr.test.dev"', 'type="validating"', 'operation="CREATE"')
+        name = "apiserver_admission_webhook_request_total"
+        for rejected, code in (("false", 200), ("true", 400), ("true", 0)):
+            (line,) = [line for line in told.splitlines() if line.startswith(name) and f'code="{code}"' in line]
+            for label in (*labels, f'rejected="{rejected}"'):
+                assert label in line
+            assert line.endswith(" 1.0")
 
 
 async def test_v1beta1_reviews(tmp_path: Path) -> None:

@@ -56,10 +56,10 @@ class Callouts:
         self._store = store
         self._random = source
 
-    async def post(self, config: Mapping[str, Any], body: bytes, timeout: float, *, tell: bool = True) -> bytes:
-        """The body of a 2xx answer. `timeout` is in seconds; `tell` says it in the query. Raises CalloutFailed, Unasked."""
+    async def post(self, config: Mapping[str, Any], body: bytes, timeout: float) -> bytes:
+        """The body of a 2xx answer. `timeout` is in seconds, and the query tells it. Raises CalloutFailed, Unasked."""
         context = trust(str(config.get("caBundle") or ""))
-        url, target, host, endpoint = self._place(config, f"?timeout={timeout:g}s" if tell else "")
+        url, target, host, endpoint = self._place(config, f"?timeout={timeout:g}s")
         where = endpoint
         try:
             where = where or self.resolve(host, int(config["service"].get("port", 443)), config["service"])

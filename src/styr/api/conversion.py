@@ -140,7 +140,7 @@ class Converter:
         review = {"kind": "ConversionReview", "apiVersion": f"{GROUP}/{version}", "request": request}
         try:
             config = webhook.get("clientConfig") or {}
-            data = await self._callouts.post(config, msgspec.json.encode(review), TIMEOUT, tell=False)
+            data = await self._callouts.post(config, msgspec.json.encode(review), TIMEOUT)
             found = _read(data, version, uid)
         except (CalloutFailed, _Unusable) as error:
             raise _failed(f"{name} failed: {error}") from None

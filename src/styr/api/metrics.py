@@ -57,6 +57,20 @@ class ApiMetrics:
             Value("styr_store_revision", "The newest resourceVersion.", lambda: [((), float(store.revision))]),
             Value("styr_store_size_bytes", "Size of the store's file.", lambda: [((), float(_size(database)))]),
         )
+        labels = ("name", "type", "operation", "rejected")
+        self._webhooks = Histogram(
+            "apiserver_admission_webhook_admission_duration_seconds",
+            "Time to a webhook's answer about a request.",
+            labels,
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self._webhook_requests = Counter(
+            "apiserver_admission_webhook_request_total",
+            "Requests that a webhook was asked about; code 0: it did not answer.",
+            (*labels, "code"),
+            registry=registry,
+        )
         store.on_batch(self._batch)
         self._registry = registry
 
@@ -91,6 +105,12 @@ class ApiMetrics:
                 "counter",
             ),
         )
+
+    def webhook(self, name: str, kind: str, operation: str, seconds: float, code: int) -> None:
+        """`kind` is `admit` or `validating`, `code` 200 when the webhook allowed it, 0 when it did not answer."""
+        labels = (name, kind, operation, str(code != 200).lower())
+        self._webhooks.labels(*labels).observe(seconds)
+        self._webhook_requests.labels(*labels, str(code)).inc()
 
     def began(self, method: str) -> None:
         (self._reading if method in _READING else self._mutating).inc()

@@ -145,7 +145,9 @@ class ApiServer:
         guard = None if authorizer else self.rbac.check_escalation
         self._clock = clock
         requests = CertificateRequests(self._authorize, lambda: rfc3339(clock.time()))
-        self._admission = Admission(store, self.registry, clock, random, self._authorize, (requests, *plugins))
+        self._admission = Admission(
+            store, self.registry, clock, random, self._authorize, self.metrics, (requests, *plugins)
+        )
         self.chain = self._admission.chain
         self.accounts = ServiceAccounts(store, keys or SigningKeys(None, clock), clock, random)
         self.tokens = Tokens(self.accounts, audiences=self.accounts.audiences)

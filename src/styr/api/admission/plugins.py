@@ -42,6 +42,7 @@ from styr.kit.clock import Clock
 
 if TYPE_CHECKING:
     from styr.api.admission.session import Allows
+    from styr.api.metrics import ApiMetrics
 
 
 class Admission:
@@ -54,6 +55,7 @@ class Admission:
         clock: Clock,
         source: random.Random,
         allows: Allows,
+        metrics: ApiMetrics,
         more: Iterable[Plugin] = (),
     ) -> None:
         """`allows` answers expressions that ask what a user may do."""
@@ -65,7 +67,7 @@ class Admission:
         self._books = (mutating, validating)
         self.callouts = Callouts(store, source)
         self.converter = Converter(self.callouts, source)
-        asking = Asking(self.callouts, self.converter, source)
+        asking = Asking(self.callouts, self.converter, source, clock, metrics.webhook)
         self._quotas = Quotas(store, clock)
         self.chain = Chain(
             [

@@ -21,6 +21,7 @@ from styr.api.registry import ServedResource
 from styr.api.store.commit import Txn
 from styr.kinds.errors import InternalError
 from styr.kinds.resources import Object
+from styr.kit.clock import Clock
 from styr.kit.log import Log
 
 log = Log("styr.api.webhooks")
@@ -39,6 +40,20 @@ class Failed:
 Reply = Answer | Failed
 
 
+Asked = Callable[[str, str, str, float, int], None]
+"""Name of the webhook, `admit` or `validating`, operation, seconds, status code."""
+
+
+def _nobody(name: str, kind: str, operation: str, seconds: float, code: int, /) -> None:
+    pass
+
+
+def _code(reply: Reply) -> int:
+    if isinstance(reply, Failed):
+        return 0
+    return 200 if reply.allowed else review.denial("", reply.status).status_code
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     hook: Hook
@@ -51,7 +66,11 @@ class Question:
 class Asking:
     """What both plugins ask with."""
 
-    def __init__(self, callouts: Callouts, converter: Converter, source: random.Random) -> None:
+    def __init__(
+        self, callouts: Callouts, converter: Converter, source: random.Random, clock: Clock, asked: Asked = _nobody
+    ) -> None:
+        """`asked` is told of each question, for the metrics."""
+        self._clock, self._asked = clock, asked
         self._callouts = callouts
         self._random = source
         self._converter = converter
@@ -87,7 +106,11 @@ class Asking:
         return Question(hook, served, body, hashlib.blake2b(asked, digest_size=24).digest(), mutating)
 
     async def ask(self, question: Question, replies: dict[bytes, object]) -> None:
-        replies[question.key] = await self._reply(question)
+        started = self._clock.monotonic()
+        reply = replies[question.key] = await self._reply(question)
+        seconds = self._clock.monotonic() - started
+        kind = "admit" if question.mutating else "validating"
+        self._asked(question.hook.name, kind, question.body["operation"], seconds, _code(reply))
 
     def asker(self, question: Question, attributes: Attributes) -> Callable[[], Awaitable[None]]:
         return lambda: self.ask(question, attributes.replies)
