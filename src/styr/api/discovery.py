@@ -1,4 +1,4 @@
-"""What the server serves, told to clients: /api, /apis, group-versions, aggregated discovery, /version, /livez, /readyz.
+"""What the server serves, told to clients: /api, /apis, group-versions, aggregated discovery, /version.
 
 Called by the server before resource paths. Pure: it is handed the list of served resources. Never answers aggregated
 discovery in a version that was not asked for: kubectl 1.27 asks v2beta1 only, and would find nothing in v2.
@@ -98,15 +98,13 @@ def discover(path: str, headers: Mapping[str, str], served: Sequence[Served]) ->
     return _tagged(made, form, headers.get("if-none-match", "")) if form else _json(made)
 
 
-_PLAIN = ("version", "livez", "readyz", "healthz", "")
+_PLAIN = ("version", "")
 
 
 def _plain(name: str, served: Sequence[Served]) -> Response:
     if name == "version":
         return _json(version())
-    if name == "":
-        return _json({"paths": sorted(_paths(served))})
-    return Response(200, b"ok", {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"})
+    return _json({"paths": sorted(_paths(served))})
 
 
 def _paths(served: Sequence[Served]) -> set[str]:

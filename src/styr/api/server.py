@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from styr.api import bootstrap, discovery, media, reviews, usage
+from styr.api import bootstrap, discovery, health, media, reviews, usage
 from styr.api.admission.certificates import CertificateRequests
 from styr.api.admission.chain import Plugin
 from styr.api.admission.plugins import Admission
@@ -341,13 +341,15 @@ class ApiServer:
         self._authorize(user, request.method.lower(), "", "", "", "", "", path)
         if request.method not in ("GET", "HEAD"):
             raise _not_allowed(request.method)
-        if path.strip("/") == "readyz" and not self._ready:
+        if path == "/readyz" and not self._ready:
             raise Unavailable("the server is starting")
         found: Response | None = None
         if (remote := self._services.of_path(path)) is not None:
             return await self._proxy.forward(request, remote)
         if path.startswith("/openapi/"):
             found = await self._documents().respond(request)
+        elif health.is_health(path):
+            found = health.respond(path, request.query)
         elif discovery.is_discovery(path):
             found = discovery.discover(path, request.headers, self._discovered())
         elif issuer.is_ours(path):
