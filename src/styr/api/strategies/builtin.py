@@ -32,6 +32,8 @@ _HOMES = {
     "validatingadmissionpolicybindings.admissionregistration.k8s.io:ValidatingBinding "
     "mutatingadmissionpolicies.admissionregistration.k8s.io:MutatingPolicy "
     "mutatingadmissionpolicybindings.admissionregistration.k8s.io:MutatingBinding",
+    "devices": "deviceclasses.resource.k8s.io:DeviceClass resourceclaims.resource.k8s.io:ResourceClaim "
+    "resourceclaimtemplates.resource.k8s.io:ResourceClaimTemplate resourceslices.resource.k8s.io:ResourceSlice",
     "api_service": "apiservices.apiregistration.k8s.io:ApiService",
     "flowcontrol": "flowschemas.flowcontrol.apiserver.k8s.io:FlowSchema "
     "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io:PriorityLevel",
