@@ -226,7 +226,7 @@ def main() -> None:
                 theirs, own = peer.ask(**case.asked()), ours(case)
                 if "object" in theirs:
                     theirs["object"] = peer.ask(op="default", object=theirs["object"])["object"]
-                if theirs.get("reason") == "Panic":
+                if theirs.get("reason") == "Panic" or "resourceResolver is nil" in json.dumps(theirs):
                     continue
                 total += 1
                 if len(own.get("causes", ())) >= MAX_CAUSES:

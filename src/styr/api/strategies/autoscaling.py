@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from styr.api.builtin.forms import FORMS
-from styr.api.faults import amounts, names
+from styr.api.faults import amounts, meta, names
 from styr.api.faults.causes import Faults, each, forbidden, get, invalid, not_negative, required, unsupported
 from styr.api.faults.selectors import selector
 from styr.api.faults.shares import at_most_all, share
+from styr.api.schema import MAX_CAUSES
 from styr.api.strategies.base import TypedStrategy
 from styr.kinds import quantities
+from styr.kinds.errors import Cause
 from styr.kinds.resources import Object
 
 _SOURCES = {
@@ -169,6 +172,11 @@ def _scaling(rules: dict[str, Any], path: str) -> Faults:
 
 
 class PodDisruptionBudgetStrategy(TypedStrategy):
+    def validate(self, obj: Object) -> list[Cause]:
+        """The metadata is looked at last, and by nobody but the server."""
+        found = list(islice(self.rules(obj), MAX_CAUSES))
+        return found or list(meta.faults(obj, namespaced=True, name=names.path_segment))
+
     def rules(self, obj: Object) -> Faults:
         spec = obj["spec"]
         if "minAvailable" in spec and "maxUnavailable" in spec:

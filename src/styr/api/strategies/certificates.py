@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from styr.api.faults import names
 from styr.api.strategies.base import TypedStrategy, forbidden, invalid, required
 from styr.kinds import certificates
 from styr.kinds.errors import Cause
@@ -24,6 +25,7 @@ _CONDITIONS = "status.conditions"
 
 class CsrStrategy(TypedStrategy):
     name_is_path_segment = True
+    name_check = staticmethod(names.path_segment)
 
     def prepare_update(self, new: Object, old: Object) -> None:
         new["spec"] = old["spec"]

@@ -170,13 +170,11 @@ def _uncounted(driver: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in driver.items() if key != "allocatable"}
 
 
-def _driver_name(text: str) -> list[str]:
-    found = [names.max_length(63)] if len(text) > 63 else []
-    return found + names.dns_subdomain(text)
-
-
 class CSIDriverStrategy(TypedStrategy):
-    name_check = staticmethod(_driver_name)
+    def prepare_update(self, new: Object, old: Object) -> None:
+        """A new one has no generation yet."""
+        if new["spec"] != old["spec"]:
+            new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
 
     def rules(self, obj: Object) -> Faults:
         spec = obj["spec"]
