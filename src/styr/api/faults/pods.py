@@ -133,6 +133,7 @@ def pod_spec(spec: dict[str, Any], path: str, *, name: str = "", is_pod: bool = 
     yield from _gates(spec, path)
     yield from affinity.spread(spec.get("topologySpreadConstraints") or [], f"{path}.topologySpreadConstraints")
     yield from _host_users(spec, path)
+    yield from _host_processes(spec, path)
     yield from _names(spec, path)
     yield from _numbers(spec, path)
     yield from tolerations(spec.get("tolerations") or [], f"{path}.tolerations")
@@ -237,6 +238,25 @@ def _host_users(spec: dict[str, Any], path: str) -> Faults:
     for container, place in each_container(spec, path):
         if container.get("volumeDevices"):
             yield forbidden(f"{place}.volumeDevices", "when `hostUsers` is false")
+
+
+def _host_processes(spec: dict[str, Any], path: str) -> Faults:
+    """Windows containers that are processes of the node: all of a pod, or none."""
+    whole = get(spec, "securityContext", "windowsOptions", "hostProcess")
+    own = []
+    for container, place in each_container(spec, path):
+        said = get(container, "securityContext", "windowsOptions", "hostProcess")
+        if whole is not None and said is not None and said != whole:
+            message = f"pod hostProcess value must be identical if both are specified, was {str(whole).lower()}"
+            yield invalid(f"{place}.securityContext.windowsOptions.hostProcess", said, message)
+        own.append(whole if said is None else said)
+    if any(own):
+        if not all(own):
+            message = "If pod contains any hostProcess containers then all containers must be HostProcess containers"
+            yield invalid(path, "", message)
+        if not spec.get("hostNetwork"):
+            message = "hostNetwork must be true if pod contains any hostProcess containers"
+            yield invalid(f"{path}.hostNetwork", False, message)
 
 
 def _names(spec: dict[str, Any], path: str) -> Faults:
