@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.kubernetes.client import STRATEGIC, Collection, Kube, Object, refused
+from tests.conformance.kubernetes.client import STRATEGIC, Collection, Kube, Object, eventually, refused
 from tests.conformance.kubernetes.marker import behaviour
 from tests.conformance.kubernetes.objects import (
     IMAGE,
@@ -56,7 +56,8 @@ async def counted(quotas: Collection, name: str, **used: str) -> None:
 
 
 async def ready(kube: Kube, namespace: str) -> Collection:
-    quotas = kube.of("v1", "resourcequotas", namespace)
+    quotas, maps = kube.of("v1", "resourcequotas", namespace), kube.of("v1", "configmaps", namespace)
+    await eventually(lambda: maps.names(fields="metadata.name=kube-root-ca.crt"), "what every namespace has is there")
     await quotas.create(quota("q"))
     await counted(quotas, "q", resourcequotas="1", pods="0")
     return quotas
