@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from styr.api.admission.attributes import Attributes, Operation
+from styr.api.admission.chain import Base
+from styr.api.registry import ServedResource
 from styr.api.server import ApiServer
-from styr.api.store.commit import Store
+from styr.api.store.commit import Store, Txn
 from styr.kinds.errors import NotFound
 from styr.kinds.seams import Forward, Run, StreamOptions, Terminal
 from styr.kinds.transport import User
@@ -151,3 +154,43 @@ async def test_reading_alone_runs_nothing(api: Api) -> None:
     await allow(api, "create")
     assert (await call(api, "GET", url, ANN, **SOCKET))[0] == 101
     assert (await call(api, "POST", url, ANN, **SPDY, x_stream_protocol_version="v4.channel.k8s.io"))[0] == 101
+
+
+class NoShells(Base):
+    """Admission that lets nobody run a shell."""
+
+    name = "NoShells"
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any]] = []
+
+    def handles(self, operation: Operation, served: ServedResource, subresource: str, /) -> bool:
+        return operation == "CONNECT"
+
+    def validate(self, attributes: Attributes, txn: Txn, /) -> None:
+        assert attributes.object is not None
+        self.seen.append(dict(attributes.object))
+        if attributes.object.get("command") == ["sh"]:
+            raise attributes.forbidden("no shells")
+
+
+async def test_admission_is_asked_about_connections() -> None:
+    plugin = NoShells()
+    store = Store.open(":memory:", SystemClock(), inline=True)
+    server = ApiServer(store, clock=SystemClock(), random=random.Random(7), streams=Node(), plugins=[plugin])
+    await server.start()
+    api = Api(server)
+    await api("POST", "/api/v1/namespaces/default/pods", pod("web", nodeName="n1"))
+    status, body = await call(api, "GET", f"{WEB}/exec?command=sh&stdout=1", **SOCKET)
+    assert (status, body["message"]) == (403, 'pods "web" is forbidden: no shells')
+    assert (await call(api, "GET", f"{WEB}/exec?command=ls&command=-l&stdout=1", **SOCKET))[0] == 101
+    assert (await call(api, "GET", f"{WEB}/attach?stdout=1&tty=1", **SOCKET))[0] == 101
+    tunnel = {**SOCKET, "sec-websocket-protocol": "SPDY/3.1+portforward.k8s.io"}
+    await call(api, "GET", f"{WEB}/portforward", **tunnel)
+    assert plugin.seen == [
+        {"kind": "PodExecOptions", "apiVersion": "v1", "stdout": True, "container": "main", "command": ["sh"]},
+        {"kind": "PodExecOptions", "apiVersion": "v1", "stdout": True, "container": "main", "command": ["ls", "-l"]},
+        {"kind": "PodAttachOptions", "apiVersion": "v1", "stdout": True, "tty": True, "container": "main"},
+        {"kind": "PodPortForwardOptions", "apiVersion": "v1"},
+    ]
+    await store.close()

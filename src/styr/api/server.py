@@ -39,7 +39,7 @@ from styr.api.store.commit import Store
 from styr.api.store.records import Change
 from styr.api.table import Form, negotiate
 from styr.api.usage import ResourceMetrics
-from styr.api.verbs import connect, create, delete, eviction, get, list, logs, patch, proxy, subresources, update, watch
+from styr.api.verbs import create, delete, eviction, get, late, list, logs, patch, subresources, update, watch
 from styr.api.verbs.token import create_token
 from styr.kinds.errors import (
     ApiError,
@@ -94,13 +94,13 @@ _VERBS = {
     ("create", "binding"): subresources.bind,
     ("create", "token"): create_token,
     ("get", "log"): logs.logs,
-    ("get", "exec"): connect.execute,
-    ("create", "exec"): connect.execute,
-    **{(verb, "proxy"): proxy.proxy for verb in ("get", "create", "update", "patch", "delete")},
-    ("get", "attach"): connect.attach,
-    ("create", "attach"): connect.attach,
-    ("get", "portforward"): connect.forward,
-    ("create", "portforward"): connect.forward,
+    ("get", "exec"): late.execute,
+    ("create", "exec"): late.execute,
+    **{(verb, "proxy"): late.proxy for verb in ("get", "create", "update", "patch", "delete")},
+    ("get", "attach"): late.attach,
+    ("create", "attach"): late.attach,
+    ("get", "portforward"): late.forward,
+    ("create", "portforward"): late.forward,
     ("get", "scale"): subresources.scale,
     ("update", "scale"): subresources.scale,
     ("patch", "scale"): subresources.scale,

@@ -14,21 +14,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-import resource
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import httptools
 
 from styr.kinds.errors import ApiError, BadRequest, InternalError, Unauthorized
-from styr.kinds.transport import ANONYMOUS, Handler, Request, Response, User
+from styr.kinds.transport import ANONYMOUS, Request, Response, User
 from styr.kit.log import Log
 from styr.serving import deflate, wire
 from styr.serving.body import HIGH_WATER, Body, inflated
 from styr.serving.deadline import Deadline
 from styr.serving.exchange import Exchange
+from styr.serving.head import Head, HeadTooLarge
+from styr.serving.settings import Settings
 from styr.serving.takeover import Takeover
 from styr.serving.writer import Stalled, Writer
 
@@ -39,54 +39,6 @@ MAX_PIPELINED = 16
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 CHALLENGE = 'Basic realm="styr", charset="UTF-8"'
 """git asks its credential helper only when challenged."""
-
-Authenticate = Callable[[Mapping[str, str], Mapping[str, Any] | None], User | Callable[[], Awaitable[User]]]
-"""(headers, client certificate as `getpeercert()` has it) -> user, or what to wait for to know; raises `Unauthorized`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds. `head`: from the first byte of a request to the end of its headers (slow loris). `idle`: between
-    requests. `body`: without any progress of a body. `stall`: a peer that does not read what we write. `linger`: how long
-    the rest of a refused body is read and thrown away, so that the peer sees the answer instead of a reset."""
-
-    head: float = 10.0
-    idle: float = 180.0
-    body: float = 60.0
-    stall: float = 60.0
-    linger: float = 5.0
-
-
-MAX_CONNECTIONS = 16_384
-SPARE_FILES = 512
-"""Descriptors that are kept for everything but connections: pods, logs, Envoy."""
-
-
-def connection_limit() -> int:
-    """As many as the process may have descriptors for."""
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else max(64, min(MAX_CONNECTIONS, files - SPARE_FILES))
-
-
-@dataclass(slots=True)
-class Settings:
-    """What all connections of a server share."""
-
-    handler: Handler
-    authenticate: Authenticate
-    streaming_prefixes: tuple[str, ...] = ()
-    passes: Callable[[str], bool] = lambda path: False
-    """Is the body of a request for this path handed on as it comes, whatever it is?"""
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    refused: Callable[[Request], None] | None = None
-    """Told of each request whose credential was no good, once it has been answered 401."""
-    connections: set[Connection] = field(default_factory=set)
-    max_connections: int = field(default_factory=connection_limit)
-    closing: bool = False
-
-
-class _HeadTooLarge(Exception):
-    """Raised inside a parser callback; httptools hands it on as the cause of its own error."""
 
 
 class Connection(asyncio.Protocol):
@@ -101,10 +53,7 @@ class Connection(asyncio.Protocol):
         self._writer: Writer
         self._certificate: Mapping[str, Any] | None = None
         self._peer = ""
-        self._target = b""
-        self._headers: dict[str, str] = {}
-        self._head_size = 0
-        self._head_count = 0
+        self._head = Head()
         self._in_head = True
         self._head_started = False
         self._receiving: Exchange | None = None
@@ -181,9 +130,10 @@ class Connection(asyncio.Protocol):
             return
         if self._in_head and was_in_head:
             # Also an endless header is bounded: the parser itself would buffer it until its end.
-            self._head_size += len(data)
-            if self._head_size > wire.MAX_HEAD:
-                self._malformed(_HeadTooLarge())
+            try:
+                self._head.grow(len(data))
+            except HeadTooLarge as error:
+                self._malformed(error)
                 return
         self._watch()
 
@@ -196,7 +146,7 @@ class Connection(asyncio.Protocol):
                 self._deadline.arm(math.inf if self._paused else self._timeouts.body)
         elif self._current is not None:
             self._deadline.disarm()
-        elif self._head_size and not self._head_started:
+        elif self._head.size and not self._head_started:
             self._head_started = True
             self._deadline.arm(self._timeouts.head)
 
@@ -218,27 +168,17 @@ class Connection(asyncio.Protocol):
     # --- httptools' side -----------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        self._target = b""
-        self._headers = {}
-        self._head_size = self._head_count = 0
+        self._head = Head()
 
     def on_url(self, url: bytes) -> None:
-        self._target += url
+        self._head.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_count += 1
-        self._head_size += len(name) + len(value)
-        if self._head_count > wire.MAX_HEADERS or self._head_size > wire.MAX_HEAD:
-            raise _HeadTooLarge
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
-        if key in self._headers:
-            # Names of groups may hold commas; no header holds a newline.
-            text = f"{self._headers[key]}{chr(10) if key.startswith('impersonate-') else ','}{text}"
-        self._headers[key] = text
+        self._head.add(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = self._head_started = False
-        self._head_size = 0
+        self._head.size = 0
         exchange = Exchange(self._parser.get_method().decode("ascii"))
         self._receiving = exchange
         if self._deaf:
@@ -246,7 +186,7 @@ class Connection(asyncio.Protocol):
         exchange.chunked = self._parser.get_http_version() != "1.0"
         exchange.upgrade = self._parser.should_upgrade()
         exchange.keep_alive = exchange.chunked and self._parser.should_keep_alive() and not exchange.upgrade
-        exchange.expects = self._headers.get("expect", "").lower() == "100-continue"
+        exchange.expects = self._head.headers.get("expect", "").lower() == "100-continue"
         try:
             self._admit(exchange)
         except ApiError as error:
@@ -288,11 +228,11 @@ class Connection(asyncio.Protocol):
 
     def _admit(self, exchange: Exchange) -> None:
         """Reads the head; refuses what can be refused before the body is read. Raises `ApiError`."""
-        headers = self._headers
-        path, query = wire.parse_target(self._target)
+        headers = self._head.headers
+        path, query = wire.parse_target(self._head.target)
         exchange.request = Request("GET" if exchange.method == "HEAD" else exchange.method, path, query, headers)
         exchange.request.peer = self._peer
-        exchange.request.target = wire.bare_target(self._target)
+        exchange.request.target = wire.bare_target(self._head.target)
         streaming = any(path == prefix or path.startswith(prefix + "/") for prefix in self._settings.streaming_prefixes)
         exchange.challenge = streaming
         found = self._settings.authenticate(headers, self._certificate)
@@ -328,7 +268,7 @@ class Connection(asyncio.Protocol):
 
     def _malformed(self, error: Exception) -> None:
         """Input that is not HTTP: the requests before it are still answered, then this is said, then we close."""
-        if isinstance(error, _HeadTooLarge) or isinstance(error.__context__, _HeadTooLarge):
+        if isinstance(error, HeadTooLarge) or isinstance(error.__context__, HeadTooLarge):
             limit = f"{wire.MAX_HEAD} bytes, {wire.MAX_HEADERS} headers"
             refusal = ApiError(f"the request headers are too large (limit: {limit})", reason="BadRequest", status=431)
         else:
@@ -377,7 +317,7 @@ class Connection(asyncio.Protocol):
             self._say_continue(self._receiving)
             self._deadline.arm(self._timeouts.body)
         else:
-            self._deadline.arm(self._timeouts.head if self._head_size else self._timeouts.idle)
+            self._deadline.arm(self._timeouts.head if self._head.size else self._timeouts.idle)
 
     async def _answer(self, exchange: Exchange) -> None:
         try:

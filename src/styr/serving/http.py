@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from styr.kinds.transport import Handler, Request
-from styr.serving.connection import Authenticate, Connection, Settings, Timeouts
+from styr.serving.connection import Connection
+from styr.serving.settings import Authenticate, Settings, Timeouts
 
 __all__ = ["PortTaken", "Server", "Timeouts", "serve"]
 

@@ -1,7 +1,7 @@
 """Exec, attach and portforward of a pod: what is asked, whether it may be, and over which protocol it goes.
 
-Called by the server for GET (WebSocket) and POST (SPDY) alike; both need the verb `create` on the subresource, as since v1.35.
-What runs is the node's (`kinds.seams.PodStreams`); what is said on the wire is `styr.api.streams`.
+Called by the server, by way of `late`, for GET (WebSocket) and POST (SPDY) alike; both need the verb `create` on the
+subresource, as since v1.35. What runs is the node's (`kinds.seams.PodStreams`); what is said on the wire is `styr.api.streams`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from styr.api.streams.channels import ChannelSession
 from styr.api.streams.forward import ChannelForward, Joined, SpdyForward
 from styr.api.streams.spdy import SpdySession
 from styr.api.verbs import admit
+from styr.api.verbs.logs import choose_container
 from styr.kinds.errors import ApiError, BadRequest, Unavailable
 from styr.kinds.resources import Object
 from styr.kinds.seams import PodStreams, Run, StreamOptions
@@ -114,23 +115,6 @@ def _options(call: Call, pod: Object, words: tuple[str, ...] = ()) -> StreamOpti
     if not (options.stdin or options.stdout or options.stderr):
         raise BadRequest("you must specify at least 1 of stdin, stdout, stderr")
     return options
-
-
-def choose_container(call: Call, pod: Object) -> str:
-    """The one that was asked for, or the only one. Raises BadRequest."""
-    spec = pod["spec"]
-    groups = ("initContainers", "containers", "ephemeralContainers")
-    names = [container["name"] for group in groups for container in spec.get(group) or ()]
-    wanted = call.request.param("container")
-    if not wanted and len(spec["containers"]) == 1:
-        return str(spec["containers"][0]["name"])
-    if not wanted:
-        raise BadRequest(
-            f"a container name must be specified for pod {call.name}, choose one of: [{' '.join(map(str, names))}]"
-        )
-    if wanted not in names:
-        raise BadRequest(f"container {wanted} is not valid for pod {call.name}")
-    return wanted
 
 
 async def _command(call: Call, options: StreamOptions, ready: Callable[[], Awaitable[Run]]) -> Response:

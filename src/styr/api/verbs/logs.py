@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from styr.api.call import Call
-from styr.api.verbs.connect import choose_container
 from styr.kinds.errors import BadRequest, Cause, Invalid, Unavailable
+from styr.kinds.resources import Object
 from styr.kinds.seams import LogOptions
 from styr.kinds.transport import Response
 from styr.kit.clock import parse_rfc3339
@@ -30,6 +30,23 @@ async def logs(call: Call) -> Response:
     source = call.core.logs(call.namespace, call.name, pod["metadata"]["uid"], options)
     body = await _begun(source, FIRST_BYTES if options.follow else None)
     return Response(200, body, {"content-type": "text/plain; charset=utf-8"})
+
+
+def choose_container(call: Call, pod: Object) -> str:
+    """The one that was asked for, or the only one. Raises BadRequest."""
+    spec = pod["spec"]
+    groups = ("initContainers", "containers", "ephemeralContainers")
+    names = [container["name"] for group in groups for container in spec.get(group) or ()]
+    wanted = call.request.param("container")
+    if not wanted and len(spec["containers"]) == 1:
+        return str(spec["containers"][0]["name"])
+    if not wanted:
+        raise BadRequest(
+            f"a container name must be specified for pod {call.name}, choose one of: [{' '.join(map(str, names))}]"
+        )
+    if wanted not in names:
+        raise BadRequest(f"container {wanted} is not valid for pod {call.name}")
+    return wanted
 
 
 def _options(call: Call, container: str) -> LogOptions:
