@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 
 from styr.api.store.records import Change
 from styr.kinds import meta, pods
-from styr.kinds.resources import HTTP_ROUTE, POD, REPLICA_SET, Object
+from styr.kinds.resources import DAEMON_SET, HTTP_ROUTE, POD, REPLICA_SET, REPLICATION_CONTROLLER, Object
+
+_OWNERS = tuple(kind.group_resource for kind in (REPLICA_SET, REPLICATION_CONTROLLER, DAEMON_SET))
 
 
 @dataclass
 class Monitor:
     violations: list[str] = field(default_factory=list)
     _largest: dict[str, int] = field(default_factory=dict)
-    """The largest size that each ReplicaSet ever had, by uid."""
+    """The largest size that each owner of pods ever had, by uid: a DaemonSet's is the one node, and one more while it
+    surges."""
     _active: dict[str, set[str]] = field(default_factory=dict)
-    """Names of the active pods of each ReplicaSet, by its uid."""
+    """Names of the active pods of each owner, by its uid."""
     _revision: int = 0
 
     def see(self, changes: Iterable[Change]) -> None:
@@ -24,10 +27,9 @@ class Monitor:
             if change.revision <= self._revision:
                 self.violations.append(f"revision {change.revision} came after {self._revision}")
             self._revision = change.revision
-            if change.key.resource == REPLICA_SET.group_resource and change.new is not None:
-                rs = change.new.decode()
-                size = int(rs["spec"]["replicas"])
-                self._largest[meta.uid(rs)] = max(size, self._largest.get(meta.uid(rs), 0))
+            if change.key.resource in _OWNERS and change.new is not None:
+                owner = change.new.decode()
+                self._largest[meta.uid(owner)] = max(_size(owner), self._largest.get(meta.uid(owner), 0))
             elif change.key.resource == HTTP_ROUTE.group_resource and change.new is not None:
                 self._route(change.new.decode())
             elif change.key.resource == POD.group_resource:
@@ -51,13 +53,20 @@ class Monitor:
                     active.discard(meta.name(pod))
                 if len(active) > self._largest.get(owner, 0):
                     self.violations.append(
-                        f"{meta.key(pod)} is one too many: {len(active)} active pods of a ReplicaSet that was never "
+                        f"{meta.key(pod)} is one too many: {len(active)} active pods of an owner that was never "
                         f"larger than {self._largest.get(owner, 0)}"
                     )
         if old is not None and new is not None:
             before, after = (old["spec"].get("nodeName"), new["spec"].get("nodeName"))
             if before and before != after:
                 self.violations.append(f"{meta.key(new)} moved from {before} to {after}")
+
+
+def _size(owner: Object) -> int:
+    if owner["kind"] != DAEMON_SET.kind:
+        return int(owner["spec"]["replicas"])
+    rolling = (owner["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}
+    return 2 if rolling.get("maxSurge") else 1
 
 
 def _owner(pod: Object) -> str:

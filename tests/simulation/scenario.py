@@ -11,15 +11,20 @@ from random import Random
 from typing import Any
 
 from styr.client.client import Client
+from styr.controllers import revisions
 from styr.controllers.deployment import find_new
 from styr.kinds import conditions, meta, pods, selectors
 from styr.kinds.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
 from styr.kinds.resources import (
+    CONTROLLER_REVISION,
+    DAEMON_SET,
     DEPLOYMENT,
     ENDPOINT_SLICE,
+    ENDPOINTS,
     NAMESPACE,
     POD,
     REPLICA_SET,
+    REPLICATION_CONTROLLER,
     SERVICE,
     Object,
 )
@@ -27,6 +32,8 @@ from tests.simulation.world import World
 
 NAMESPACES = ("default", "team")
 APPS = ("web", "api", "cron")
+_OWNED = (REPLICA_SET, POD, ENDPOINT_SLICE, ENDPOINTS, CONTROLLER_REVISION)
+"""Kinds that somebody must own here."""
 
 
 def deployment(namespace: str, name: str, random: Random) -> Object:
@@ -74,6 +81,20 @@ def service(namespace: str, name: str) -> Object:
     }
 
 
+def replication_controller(namespace: str, name: str, random: Random) -> Object:
+    made = deployment(namespace, name, random)
+    spec = {"replicas": random.randint(0, 4), "selector": {"app": name}, "template": made["spec"]["template"]}
+    return {"apiVersion": "v1", "kind": "ReplicationController", "metadata": made["metadata"], "spec": spec}
+
+
+def daemon_set(namespace: str, name: str, random: Random) -> Object:
+    made = deployment(namespace, name, random)
+    rolling = random.choice([{"maxSurge": 0, "maxUnavailable": 1}, {"maxSurge": 1, "maxUnavailable": 0}])
+    spec = {key: made["spec"][key] for key in ("selector", "template", "revisionHistoryLimit")}
+    spec["updateStrategy"] = {"type": "RollingUpdate", "rollingUpdate": rolling}
+    return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": made["metadata"], "spec": spec}
+
+
 async def play(world: World, *, actions: int = 80) -> None:
     """`actions` random changes, seconds apart, with crashes of the control plane among them."""
     random = Random(world.random.random())
@@ -119,6 +140,32 @@ async def _release(client: Client, random: Random, namespace: str, name: str) ->
     await client.patch(DEPLOYMENT, name, namespace, patch)
 
 
+async def _control(client: Client, random: Random, namespace: str, name: str) -> None:
+    """A ReplicationController beside the others: made, or resized, or gone."""
+    name = f"rc-{name}"
+    choice = random.random()
+    if choice < 0.5:
+        await client.create(REPLICATION_CONTROLLER, replication_controller(namespace, name, random))
+    elif choice < 0.9:
+        await client.patch(REPLICATION_CONTROLLER, name, namespace, {"spec": {"replicas": random.randint(0, 5)}})
+    else:
+        await client.delete(REPLICATION_CONTROLLER, name, namespace, propagation="Background")
+
+
+async def _daemon(client: Client, random: Random, namespace: str, name: str) -> None:
+    """A DaemonSet: made, or given one of three templates, or gone."""
+    name = f"ds-{name}"
+    choice = random.random()
+    if choice < 0.4:
+        await client.create(DAEMON_SET, daemon_set(namespace, name, random))
+    elif choice < 0.9:
+        container = {**deployment(namespace, name, random)["spec"]["template"]["spec"]["containers"][0]}
+        container["command"] = ["serve", str(random.randint(1, 3))]
+        await client.patch(DAEMON_SET, name, namespace, {"spec": {"template": {"spec": {"containers": [container]}}}})
+    else:
+        await client.delete(DAEMON_SET, name, namespace, propagation=random.choice(["Background", "Foreground"]))
+
+
 async def _pause(client: Client, random: Random, namespace: str, name: str) -> None:
     await client.patch(DEPLOYMENT, name, namespace, {"spec": {"paused": random.random() < 0.5}})
 
@@ -147,6 +194,8 @@ ACTIONS = (
     (_expose, 5),
     (_resize, 6),
     (_release, 6),
+    (_control, 3),
+    (_daemon, 4),
     (_pause, 2),
     (_kill, 3),
     (_remove, 1),
@@ -164,7 +213,7 @@ async def _unpause(client: Client) -> None:
 async def wrong(world: World) -> list[str]:
     """Everything that is not as it should be, in words; [] when all has settled."""
     client = await world.user()
-    kinds = (NAMESPACE, DEPLOYMENT, REPLICA_SET, POD, SERVICE, ENDPOINT_SLICE)
+    kinds = (NAMESPACE, *_OWNED, DEPLOYMENT, REPLICATION_CONTROLLER, DAEMON_SET, SERVICE)
     found = {kind: (await client.list(kind)).items for kind in kinds}
     problems = [
         f"{kind.kind} {meta.key(obj)} is still deleting" for kind in kinds for obj in found[kind] if meta.deleting(obj)
@@ -172,6 +221,10 @@ async def wrong(world: World) -> list[str]:
     problems += _strays(found)
     for obj in found[DEPLOYMENT]:
         problems += _deployment_problems(obj, found)
+    for obj in found[REPLICATION_CONTROLLER]:
+        problems += _controller_problems(obj, found)
+    for obj in found[DAEMON_SET]:
+        problems += _daemon_problems(obj, found)
     for obj in found[SERVICE]:
         problems += _service_problems(obj, found)
     problems += _process_problems(world, found[POD])
@@ -183,13 +236,13 @@ def _strays(found: dict[Any, list[Object]]) -> list[str]:
     namespaces = {meta.name(obj) for obj in found[NAMESPACE]}
     uids = {meta.uid(obj) for objects in found.values() for obj in objects}
     problems = []
-    for kind in (DEPLOYMENT, REPLICA_SET, POD, SERVICE, ENDPOINT_SLICE):
+    for kind in (*_OWNED, DEPLOYMENT, REPLICATION_CONTROLLER, DAEMON_SET, SERVICE):
         for obj in found[kind]:
             if meta.namespace(obj) not in namespaces:
                 problems.append(f"{kind.kind} {meta.key(obj)} outlives its namespace")
             if any(owner["uid"] not in uids for owner in meta.owners(obj)):
                 problems.append(f"{kind.kind} {meta.key(obj)} outlives its owner")
-            if kind in (REPLICA_SET, POD, ENDPOINT_SLICE) and not meta.owners(obj):
+            if kind in _OWNED and not meta.owners(obj):
                 problems.append(f"{kind.kind} {meta.key(obj)} belongs to nobody")
     return problems
 
@@ -232,6 +285,47 @@ def _deployment_status_problems(obj: Object, name: str, wanted: int) -> list[str
     return problems
 
 
+def _controller_problems(obj: Object, found: dict[Any, list[Object]]) -> list[str]:
+    name, wanted, status = (
+        f"ReplicationController {meta.key(obj)}",
+        int(obj["spec"]["replicas"]),
+        obj.get("status") or {},
+    )
+    own = [pod for pod in found[POD] if meta.is_controlled_by(pod, obj)]
+    good = [pod for pod in own if pods.is_active(pod) and pods.is_ready(pod)]
+    problems = [] if len(own) == len(good) == wanted else [f"{name} wants {wanted} pods, has {len(good)} of {len(own)}"]
+    counts = [int(status.get(key) or 0) for key in ("replicas", "readyReplicas", "availableReplicas")]
+    return problems if counts == [wanted] * 3 else [*problems, f"{name} of size {wanted} says {status}"]
+
+
+def _daemon_problems(obj: Object, found: dict[Any, list[Object]]) -> list[str]:
+    """On the one node there is one pod, of the newest revision."""
+    name, status = f"DaemonSet {meta.key(obj)}", obj.get("status") or {}
+    history = [each for each in found[CONTROLLER_REVISION] if meta.is_controlled_by(each, obj)]
+    now = revisions.current(obj, history)
+    if now is None or revisions.number(now) != revisions.highest(history):
+        return [f"{name} has no newest revision of its template: {[meta.name(each) for each in history]}"]
+    problems = []
+    own = [pod for pod in found[POD] if meta.is_controlled_by(pod, obj)]
+    good = [pod for pod in own if pods.is_active(pod) and pods.is_ready(pod)]
+    if [revisions.hash_of(pod) for pod in good] != [revisions.hash_of(now)] or len(own) > 1:
+        problems.append(f"{name} has {[(meta.name(pod), revisions.hash_of(pod)) for pod in own]}")
+    if len(history) > 1 + int(obj["spec"]["revisionHistoryLimit"]):
+        problems.append(f"{name} keeps {len(history)} revisions")
+    keys = (
+        "desiredNumberScheduled",
+        "currentNumberScheduled",
+        "numberReady",
+        "numberAvailable",
+        "updatedNumberScheduled",
+    )
+    if [status.get(key) for key in keys] != [1] * 5 or status.get("observedGeneration") != meta.metadata(obj)[
+        "generation"
+    ]:
+        problems.append(f"{name} says {status}")
+    return problems
+
+
 def _service_problems(obj: Object, found: dict[Any, list[Object]]) -> list[str]:
     selector = selectors.from_labels(obj["spec"]["selector"])
     matching = [
@@ -248,7 +342,16 @@ def _service_problems(obj: Object, found: dict[Any, list[Object]]) -> list[str]:
         if endpoint["conditions"]["ready"]
         for port in piece["ports"]
     )
-    return [] if have == wanted else [f"Service {meta.key(obj)} should lead to {wanted}, leads to {have}"]
+    old = sorted(
+        (address["targetRef"]["name"], int(port["port"]))
+        for whole in found[ENDPOINTS]
+        if meta.is_controlled_by(whole, obj)
+        for subset in whole.get("subsets") or ()
+        for address in subset.get("addresses") or ()
+        for port in subset["ports"]
+    )
+    problems = [] if have == wanted else [f"Service {meta.key(obj)} should lead to {wanted}, leads to {have}"]
+    return problems if old == wanted else [*problems, f"Endpoints {meta.key(obj)} should be {wanted}, are {old}"]
 
 
 def _process_problems(world: World, found: list[Object]) -> list[str]:
