@@ -68,5 +68,5 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "email": _text(_EMAIL.match),
     "mac": _text(_MAC.match),
     "uuid": _text(_UUID.match),
-    "byte": _text(lambda value: base64.b64decode(value, validate=True) or True),
+    "byte": _text(lambda value: base64.b64decode(value, validate=True) or bool(value)),
 }

@@ -12,6 +12,7 @@ from typing import Any
 
 from styr.api import formats
 from styr.api.pattern import PatternError, compile_pattern
+from styr.kit.floats import show_double
 
 Report = Callable[[str, str, str], None]
 """(reason, field path, message)"""
@@ -75,9 +76,12 @@ def typed(schema: Mapping[str, Any], checks: list[Validate]) -> Validate | None:
     either = schema.get("x-kubernetes-int-or-string") is True
     if kind is None and not either and not checks:
         return None
+    null = _enum(schema, "") if nullable else None
 
     def validate(value: Any, path: str, report: Report) -> None:
         if value is None and nullable:
+            if null is not None:
+                null(value, path, report)
             return
         if either and not (_is("integer", value) or isinstance(value, str)):
             _report_type("integer or string", value, path, report)
@@ -166,7 +170,7 @@ def _show(value: Any) -> str:
     """A value in a message: short, and never a whole object."""
     if isinstance(value, (dict, list)):
         return f'"{_kind_of(value)}"'
-    text = json.dumps(value)
+    text = show_double(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 128 else text[:125] + '..."'
 
 

@@ -15,7 +15,7 @@ from styr.cel.library import formatting
 from styr.cel.library.regex import compiled
 from styr.cel.library.times import parse_duration, parse_timestamp
 from styr.cel.types import BOOL, DYN, ERROR, INT, STRING, Bindings, Type, is_dyn, list_of, map_of, optional_of
-from styr.cel.values import Duration, Timestamp, TypeValue, UInt
+from styr.cel.values import SECOND, Duration, Timestamp, TypeValue, UInt, timestamp
 
 _CONSTANTS: dict[type, Type] = {
     bool: BOOL,
@@ -106,7 +106,9 @@ class Checker:
         return self.report(node, f"expected type '{self.show(wanted)}' but found '{self.show(found)}'")
 
     def show(self, kind: Type) -> str:
-        return str(self.bindings.resolve(kind, to_dyn=True))
+        """As cel-go calls a type in messages."""
+        shown = str(self.bindings.resolve(kind, to_dyn=True))
+        return shown.replace("google.protobuf.Timestamp", "timestamp").replace("google.protobuf.Duration", "duration")
 
     def fits(self, have: Type, want: Type) -> bool:
         return self.bindings.fits([have], [want])
@@ -222,6 +224,11 @@ class Checker:
                 wrong[1](last.value)
             except EvaluationError:
                 self.report(last, wrong[0])
+        elif node.function == "timestamp" and isinstance(last, Const) and type(last.value) is int:
+            try:
+                timestamp(last.value * SECOND)
+            except EvaluationError:
+                self.report(last, "invalid timestamp argument")
 
     def template(self, node: Call) -> None:
         target, arg = node.target, node.args[0]

@@ -14,6 +14,7 @@ from styr.cel.ast import Call, Const, Ident, ListOf, Macro, MapOf, Node, Select,
 from styr.cel.errors import EvaluationError, PlanError, no_overload
 from styr.cel.functions import Overload, choose
 from styr.cel.library import optionals
+from styr.cel.library.standard import FUNCTIONS as STANDARD
 from styr.cel.loops import Code, Piece, guarded
 from styr.cel.types import Type
 from styr.cel.values import Fields, Optional, TypeValue, contains, map_key
@@ -384,8 +385,13 @@ def _priced(run: Callable[..., Any], codes: list[Code], price: costs.Cost) -> Co
     return call
 
 
+def _told(name: str) -> str:
+    """The name of a function in an error about its arguments, "" for those that cel-go does not name."""
+    return "" if name in STANDARD or name in ("find", "findAll") else name
+
+
 def _dispatched(node: Call, codes: list[Code]) -> Code:
-    find = choose(node.overloads)
+    find = choose(node.overloads, _told(node.function))
 
     def call(f: Frame) -> Any:
         args = [code(f) for code in codes]
@@ -395,7 +401,7 @@ def _dispatched(node: Call, codes: list[Code]) -> Code:
 
 
 def _dispatched_priced(node: Call, codes: list[Code]) -> Code:
-    find = choose(node.overloads)
+    find = choose(node.overloads, _told(node.function))
     alone = len(node.overloads) == 1
     prices = {overload.id: costs.of(node.function, overload, alone=alone) for overload in node.overloads}
 

@@ -62,9 +62,9 @@ def _takes(overload: Overload, kinds: list[str]) -> bool:
     return all(map(_accepts, overload.params[:count], kinds))
 
 
-def choose(overloads: Iterable[Overload]) -> Callable[[list[Any]], Overload]:
+def choose(overloads: Iterable[Overload], name: str = "") -> Callable[[list[Any]], Overload]:
     """A function from arguments to the overload that takes them. What it finds is remembered by their classes. Raises
-    EvaluationError when none does."""
+    EvaluationError when none does, which speaks of `name` where cel-go does."""
     candidates = tuple(overloads)
     known: dict[tuple[type, ...], Overload | None] = {}
 
@@ -77,7 +77,8 @@ def choose(overloads: Iterable[Overload]) -> Callable[[list[Any]], Overload]:
             fitting = (o for o in candidates if _takes(o, kinds))
             found = known[key] = next(fitting, None)
         if found is None:
-            raise EvaluationError("no such overload")
+            given = f": {name}({', '.join(map(kind_of, args))})" if name else ""
+            raise EvaluationError(f"no such overload{given}")
         return found
 
     return find

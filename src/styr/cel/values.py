@@ -150,7 +150,7 @@ def uint64(value: int) -> UInt:
 def duration(nanoseconds: int) -> Duration:
     if MIN_INT <= nanoseconds <= MAX_INT:
         return Duration(nanoseconds)
-    raise EvaluationError("duration overflow")
+    raise EvaluationError("integer overflow")
 
 
 def timestamp(nanoseconds: int) -> Timestamp:

@@ -14,6 +14,7 @@ from styr.cel.environment import PER_CALL, Environment, Program
 from styr.cel.errors import CelError, CostExceeded, EvaluationError, PlanError
 from styr.cel.values import NONE, Optional
 from styr.kinds.errors import Cause
+from styr.kit.floats import show_double
 
 MAX_MESSAGE = 5120
 """Bytes of what a messageExpression makes."""
@@ -160,7 +161,7 @@ class Rule:
 
 
 def _show(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = show_double(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 128 else text[:125] + '..."'
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from styr.cel.errors import EvaluationError
@@ -10,6 +11,7 @@ from styr.cel.functions import Functions, function
 from styr.cel.library import times
 from styr.cel.types import BOOL, BYTES, DOUBLE, DURATION, INT, STRING, TIMESTAMP, UINT, Type
 from styr.cel.values import MAX_INT, MAX_UINT, MIN_INT, SECOND, Duration, Timestamp, UInt, duration, timestamp
+from styr.kit.floats import show_double
 
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
@@ -29,6 +31,16 @@ def _int_of_double(value: float) -> int:
 
 def _wrong(name: str) -> EvaluationError:
     return EvaluationError(f"type conversion error from 'string' to '{name}'")
+
+
+def _or_wrong(parse: Callable[[str], Any], name: str) -> Callable[[str], Any]:
+    def run(text: str) -> Any:
+        try:
+            return parse(text)
+        except EvaluationError:
+            raise _wrong(name) from None
+
+    return run
 
 
 def _parsed(text: str, low: int, high: int, name: str) -> int:
@@ -61,43 +73,6 @@ def _double_of(text: str) -> float:
     if not plain or (math.isinf(value) and "inf" not in text.lower()):
         raise _wrong("double")
     return value
-
-
-def show_double(value: float) -> str:
-    """As Go's FormatFloat(value, 'g', -1, 64)."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    mantissa, _, exponent = f"{value!r}".partition("e")
-    digits = mantissa.lstrip("-").replace(".", "").strip("0")
-    if value == 0:
-        return "-0" if math.copysign(1, value) < 0 else "0"
-    power = int(exponent or 0) + _point(mantissa) - 1
-    if power < -4 or power >= 6:
-        head = digits[0] + ("." + digits[1:] if digits[1:] else "")
-        return f"{'-' if value < 0 else ''}{head}e{'-' if power < 0 else '+'}{abs(power):02d}"
-    shown = f"{value:.20f}".rstrip("0").rstrip(".") if power < 0 else mantissa
-    if exponent or power < 0:
-        shown = _plain(digits, power)
-        return f"-{shown}" if value < 0 else shown
-    return shown.removesuffix(".0")
-
-
-def _point(mantissa: str) -> int:
-    """Where the decimal point is, counted from the first digit that is not 0."""
-    whole, _, part = mantissa.lstrip("-").partition(".")
-    if whole.strip("0"):
-        return len(whole)
-    return -(len(part) - len(part.lstrip("0")))
-
-
-def _plain(digits: str, power: int) -> str:
-    if power < 0:
-        return "0." + "0" * (-power - 1) + digits
-    if len(digits) <= power + 1:
-        return digits + "0" * (power + 1 - len(digits))
-    return f"{digits[: power + 1]}.{digits[power + 1 :]}"
 
 
 def _text(value: bytes) -> str:
@@ -185,13 +160,13 @@ FUNCTIONS: Functions = {
         DURATION,
         (DURATION, "duration_to_duration", _same),
         (INT, "int64_to_duration", lambda value: duration(value)),
-        (STRING, "string_to_duration", times.parse_duration),
+        (STRING, "string_to_duration", _or_wrong(times.parse_duration, "google.protobuf.Duration")),
     ),
     **_to(
         "timestamp",
         TIMESTAMP,
         (TIMESTAMP, "timestamp_to_timestamp", _same),
         (INT, "int64_to_timestamp", lambda value: timestamp(int(value) * SECOND)),
-        (STRING, "string_to_timestamp", times.parse_timestamp),
+        (STRING, "string_to_timestamp", _or_wrong(times.parse_timestamp, "google.protobuf.Timestamp")),
     ),
 }

@@ -11,6 +11,7 @@ from typing import Any
 from styr.cel.errors import EvaluationError
 from styr.cel.library import conversions
 from styr.cel.values import Duration, Fields, Timestamp, TypeValue, UInt, keys_of, kind_of
+from styr.kit.floats import show_double
 
 PRECISION = 6
 MAX_PRECISION = 1000
@@ -113,7 +114,7 @@ def _string(value: Any, _: int) -> str:
 def _within(value: Any) -> str:
     """An element of a list or map: as a literal of the language where it has one."""
     if type(value) is float:
-        return f"{value:.6f}" if math.isfinite(value) else f'"{conversions.show_double(value)}"'
+        return f"{value:.6f}" if math.isfinite(value) else f'"{show_double(value)}"'
     if isinstance(value, TypeValue):
         return f"type({value.name})"
     text = _string(value, 0)

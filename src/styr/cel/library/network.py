@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
-from styr.cel.errors import EvaluationError
+from styr.cel.errors import EvaluationError, no_overload
 from styr.cel.functions import Functions, Overload, function, member
+from styr.cel.library.addresses import address_fault, network_fault, quoted
 from styr.cel.types import BOOL, INT, STRING, opaque
 from styr.cel.values import KINDS, SIZES
 
 IP, CIDR = opaque("net.IP"), opaque("net.CIDR")
+_SHOWN = 1024
+"""Characters of a text in a message."""
+_NO_NETWORK = "network address parse error during conversion from string: "
 _BITS = re.compile(r"0|[1-9]\d{0,2}", re.ASCII)
 
 
@@ -42,43 +46,44 @@ SIZES[Address] = lambda ip: ip.value.max_prefixlen // 8
 SIZES[Prefix] = lambda cidr: -(-cidr.bits // 8)
 
 
-def _address(text: str, shown: str) -> IPv4Address | IPv6Address:
+def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        if not text.isascii() or len(text) > 64:
-            raise ValueError("unable to parse IP")
-        found = ip_address(text)
+        return ip_address(text) if text.isascii() and len(text) <= 64 else None
     except ValueError:
-        raise EvaluationError(shown) from None
-    if isinstance(found, IPv6Address):
-        if "%" in text:
-            raise EvaluationError(f'IP address "{text}" with zone value is not allowed')
-        if found.ipv4_mapped:
-            raise EvaluationError(f'IPv4-mapped IPv6 address "{text}" is not allowed')
-    return found
+        return None
 
 
 def parse_ip(text: str) -> Address:
     """Raises EvaluationError."""
-    name = text[:80]
-    return Address(
-        _address(
-            text,
-            f'IP Address "{name}" parse error during conversion from string: ParseAddr("{name}"): unable to parse IP',
-        )
-    )
+    found = _address(text)
+    if found is None:
+        name = text[:_SHOWN]
+        fault = address_fault(name)
+        raise EvaluationError(f"IP Address {quoted(name)} parse error during conversion from string: {fault}")
+    if "%" in text:
+        raise EvaluationError(f"IP address {quoted(text)} with zone value is not allowed")
+    if isinstance(found, IPv6Address) and found.ipv4_mapped:
+        raise EvaluationError(f"IPv4-mapped IPv6 address {quoted(text)} is not allowed")
+    return Address(found)
 
 
 def parse_cidr(text: str) -> Prefix:
     """Raises EvaluationError."""
-    name = text[:80]
-    wrong = f'network address parse error during conversion from string: netip.ParsePrefix("{name}"): cannot parse'
     host, slash, bits = text.rpartition("/")
-    if not slash or not _BITS.fullmatch(bits) or "%" in host:
-        raise EvaluationError(wrong)
-    found = _address(host, wrong)
-    if int(bits) > found.max_prefixlen:
-        raise EvaluationError(wrong)
+    found = _address(host) if slash and _BITS.fullmatch(bits) and "%" not in host else None
+    if found is None or int(bits) > found.max_prefixlen:
+        raise EvaluationError(_NO_NETWORK + _NO_NETWORK + network_fault(text[:_SHOWN]))
+    if isinstance(found, IPv6Address) and found.ipv4_mapped:
+        raise EvaluationError(f"{_NO_NETWORK}IPv4-mapped IPv6 address {quoted(text)} is not allowed")
     return Prefix(found, int(bits))
+
+
+def _contains_text(cidr: Prefix, text: str) -> bool:
+    """Kubernetes does not say what is wrong with the text."""
+    try:
+        return _contains_ip(cidr, parse_ip(text))
+    except EvaluationError:
+        raise no_overload() from None
 
 
 def _holds(parse: Callable[[str], Any]) -> Callable[[str], bool]:
@@ -141,7 +146,7 @@ FUNCTIONS: Functions = {
     "cidr": (function("string_to_cidr", (STRING,), CIDR, parse_cidr),),
     "isCIDR": (function("is_cidr", (STRING,), BOOL, _holds(parse_cidr)),),
     "containsIP": (
-        member("cidr_contains_ip_string", (CIDR, STRING), BOOL, lambda c, text: _contains_ip(c, parse_ip(text))),
+        member("cidr_contains_ip_string", (CIDR, STRING), BOOL, _contains_text),
         member("cidr_contains_ip_ip", (CIDR, IP), BOOL, _contains_ip),
     ),
     "containsCIDR": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -109,13 +110,41 @@ _IDENTIFIERS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 _SEMVER = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-({_IDENTIFIERS}))?(?:\+{_IDENTIFIERS})?", re.ASCII)
 
 
+def _semver_fault(text: str) -> str:
+    """Why this is none, in the words of blang/semver."""
+    if not text:
+        return "Version string empty"
+    parts = text.split(".", 2)
+    if len(parts) < 3:
+        return "No Major.Minor.Patch elements found"
+    rest, plus, build = parts[2].partition("+")
+    patch, minus, pre = rest.partition("-")
+    for name, part in (("major", parts[0]), ("minor", parts[1]), ("patch", patch)):
+        shown = json.dumps(part, ensure_ascii=False)
+        if not re.fullmatch("[0-9]*", part):
+            return f"Invalid character(s) found in {name} number {shown}"
+        if len(part) > 1 and part[0] == "0":
+            return f"{name.capitalize()} number must not contain leading zeroes {shown}"
+        if not part or len(part) > 18:
+            return f"strconv.ParseUint: parsing {shown}: {'value out of range' if part else 'invalid syntax'}"
+    for name, words in (
+        ("prerelease", pre.split(".") if minus else ()),
+        ("build meta data", build.split(".") if plus else ()),
+    ):
+        for word in words:
+            if not word:
+                return f"{name.capitalize()} is empty"
+            if not re.fullmatch("[0-9A-Za-z-]+", word):
+                return f"Invalid character(s) found in {name} {json.dumps(word, ensure_ascii=False)}"
+    return "no semantic version"
+
+
 def parse_semver(text: str, normalize: bool = False) -> Semver:
     """`1.2.3-rc.1+build`; with `normalize` also `v1.2` and `01.2.3`. Raises EvaluationError."""
-    given = text
     text = _normal(text) if normalize else text
     match = _SEMVER.fullmatch(text)
     if match is None:
-        raise EvaluationError(f'"{given[:80]}" is not a semantic version' if text else "Version string empty")
+        raise EvaluationError(_semver_fault(text[:1024]))
     pre = []
     for word in match[4].split(".") if match[4] else ():
         if word.isdigit() and len(word) > 1 and word[0] == "0":
