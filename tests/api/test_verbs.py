@@ -151,7 +151,7 @@ async def test_generate_name(api: Api) -> None:
 async def test_dry_run_stores_nothing(api: Api) -> None:
     assert (await api("POST", f"{MAPS}?dryRun=All", config("a")))["metadata"]["uid"]
     await api("GET", f"{MAPS}/a", want=404)
-    await api("POST", f"{MAPS}?dryRun=Some", config("a"), want=400)
+    await api("POST", f"{MAPS}?dryRun=Some", config("a"), want=422)
     await api("POST", MAPS, config("a", {"k": "1"}))
     changed = await api("PATCH", f"{MAPS}/a?dryRun=All", {"data": {"k": "2"}}, type=MERGE_PATCH)
     assert changed["data"] == {"k": "2"}
@@ -341,7 +341,7 @@ async def test_propagation_finalizers(api: Api) -> None:
         held = await api("DELETE", f"{DEPLOYMENTS}/{policy.lower()}", {"propagationPolicy": policy})
         assert held["metadata"]["finalizers"] == [finalizer]
     assert (await api("DELETE", f"{DEPLOYMENTS}/orphan", {"propagationPolicy": "Background"}))["status"] == "Success"
-    await api("DELETE", f"{DEPLOYMENTS}/foreground", {"propagationPolicy": "Sideways"}, want=400)
+    await api("DELETE", f"{DEPLOYMENTS}/foreground", {"propagationPolicy": "Sideways"}, want=422)
 
 
 async def test_a_namespace_terminates(api: Api) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from styr.api import metadata
+from styr.api import metadata, options
 from styr.api.admission.attributes import Attributes, Operation
 from styr.api.admission.chain import Chain
 from styr.api.authn.accounts import ServiceAccounts
@@ -138,21 +138,16 @@ class Call:
         try:
             value = int(text)
         except ValueError:
-            raise BadRequest(
-                f'query parameter {name}: strconv.ParseInt: parsing "{text[:40]}": invalid syntax'
-            ) from None
+            raise BadRequest(f'strconv.ParseInt: parsing "{text[:40]}": invalid syntax') from None
         if not -(1 << 63) <= value < 1 << 63:
-            raise BadRequest(f'query parameter {name}: strconv.ParseInt: parsing "{text[:40]}": value out of range')
+            raise BadRequest(f'strconv.ParseInt: parsing "{text[:40]}": value out of range')
         if value < 0 and not below_zero:
             raise BadRequest(f"query parameter {name}: {value} is not a number of at least 0")
         return value
 
     @property
     def dry_run(self) -> bool:
-        asked = [value for key, value in self.request.query if key == "dryRun"]
-        if any(value != "All" for value in asked):
-            raise BadRequest(f"dryRun: Unsupported value: {asked}: supported values: All")
-        return bool(asked)
+        return options.dry_run(self.request)
 
     def outward(self, record: Record) -> bytes:
         """The bytes of a stored object in the version that was asked for."""

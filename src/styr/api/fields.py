@@ -17,23 +17,6 @@ from styr.kinds.errors import Cause, Invalid
 from styr.kinds.resources import Object
 
 MOST = 100
-MODES = ("Ignore", "Strict", "Warn")
-
-
-def mode(asked: str, method: str) -> str:
-    """What to do with them: Ignore, Warn (the default) or Strict. Raises Invalid."""
-    if not asked:
-        return "Warn"
-    if asked in MODES:
-        return asked
-    options = {"POST": "CreateOptions", "PUT": "UpdateOptions"}.get(method, "PatchOptions")
-    known = ", ".join(f'"{word}"' for word in ("", *MODES))
-    message = f'Unsupported value: "{asked[:100]}": supported values: {known}'
-    causes: list[Cause] = [{"reason": "FieldValueNotSupported", "message": message, "field": "fieldValidation"}]
-    raise Invalid(
-        f'{options}.meta.k8s.io "" is invalid: fieldValidation: {message}',
-        details={"group": "meta.k8s.io", "kind": options, "causes": causes},
-    )
 
 
 def take_unknown_metadata(obj: Object) -> list[str]:

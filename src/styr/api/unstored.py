@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from styr.api import fields, media
+from styr.api import fields, media, options
 from styr.api.builtin import types
 from styr.kinds.errors import BadRequest
 from styr.kinds.resources import Object
@@ -26,7 +26,7 @@ def read(request: Request, raw: bytes, versions: Sequence[str], kind: str, warni
     `warnings` gets what fieldValidation only tells. Raises BadRequest for another kind, for values of a wrong type, and for
     what fieldValidation refuses, in Go's words."""
     content_type = request.headers.get("content-type", "")
-    mode = fields.mode(request.param("fieldValidation"), request.method)
+    mode = options.field_validation(request)
     obj = media.decode_object(raw, content_type)
     silent = mode == "Ignore" or media.is_protobuf(content_type)
     repeated = [] if silent else fields.repeats(raw, obj)
@@ -50,7 +50,7 @@ def read(request: Request, raw: bytes, versions: Sequence[str], kind: str, warni
 def check_patched(request: Request, new: Object, repeated: list[str], patch: Any) -> list[str]:
     """What a patch made of a Scale loses its unknown fields. Returns what fieldValidation tells of them and of the patch, which
     is a strategic one, or None. Raises Invalid, BadRequest."""
-    mode = fields.mode(request.param("fieldValidation"), request.method)
+    mode = options.field_validation(request)
     shown = msgspec.json.encode(new).decode() if patch is None else fields.as_go_map(patch)
     unknown = types.read(new, types.find(*SCALE))
     faults = [*repeated, *(f'unknown field "{path}"' for path in unknown)][: fields.MOST]

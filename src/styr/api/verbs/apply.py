@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 
-from styr.api import bodies, fields
+from styr.api import bodies, fields, options
 from styr.api.call import Call, answer
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
@@ -39,8 +39,8 @@ async def apply(call: Call) -> Response:
 
 def read(call: Call) -> Object:
     """The configuration in the body. Raises BadRequest for one of another kind, version, name or namespace."""
-    owners.check_options(call, applies=True)
-    mode = fields.mode(call.request.param("fieldValidation"), call.request.method)
+    options.check(call.request, applies=True)
+    mode = options.field_validation(call.request)
     config = bodies.decode_config(call.body, doubled=True)
     if mode != "Ignore":
         _check_repeats(call, config, strict=mode == "Strict")

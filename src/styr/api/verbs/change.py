@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from styr.api import fields, media, metadata
+from styr.api import fields, media, metadata, options
 from styr.api.apply.managed import Entry, same_but_time
 from styr.api.call import Call
 from styr.api.store.commit import Txn
@@ -37,8 +37,8 @@ _FREE_ON_STATUS = ("labels", "annotations")
 
 def read_object(call: Call) -> Object:
     """The object in the body, of the kind and namespace that the path names. Raises BadRequest and its like."""
-    owners.check_options(call)
-    mode = fields.mode(call.request.param("fieldValidation"), call.request.method)
+    options.check(call.request)
+    mode = options.field_validation(call.request)
     obj = media.decode_object(call.body, call.content_type, protobuf=not call.served.custom)
     # In protobuf, what nobody knows has no name.
     silent = mode == "Ignore" or media.is_protobuf(call.content_type)
@@ -86,7 +86,7 @@ def _check_fields(call: Call, obj: Object, odd: list[str], repeated: list[str], 
 
 def check_patched(call: Call, new: Object, odd: list[str], repeated: list[str], patch: Any = None) -> None:
     """fieldValidation of what a patch made; `repeated` is said of the patch itself, and `patch` is a strategic one."""
-    mode = fields.mode(call.request.param("fieldValidation"), call.request.method)
+    mode = options.field_validation(call.request)
     if mode == "Ignore":
         return
     shown = ""

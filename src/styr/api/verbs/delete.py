@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from styr.api import media
+from styr.api import media, options
+from styr.api.builtin import types
 from styr.api.call import Call, answer, respond
 from styr.api.store.commit import Txn
 from styr.api.store.records import ObjectKey, Record
@@ -23,7 +24,9 @@ FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
 KEPT = frozenset({"default", "kube-system", "kube-public"})
 """Namespaces that cannot be deleted."""
-_POLICIES = ("", "Background", "Foreground", "Orphan")
+LEAST_GRACE = 1
+"""Seconds that less than none means."""
+_KIND = "DeleteOptions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +58,34 @@ def read_options(call: Call) -> Options:
     body: Any = {}
     if call.body.strip():
         body = media.decode(call.body, call.content_type)
-    if not isinstance(body, dict):
+    if not isinstance(body, dict | None):
         raise BadRequest("the body of a delete must be DeleteOptions")
+    body = body or {}
+    if (kind := body.get("kind") or _KIND) != _KIND:
+        raise BadRequest(f'no kind "{kind}" is registered for version "{body.get("apiVersion")}" of a delete')
+    try:
+        types.read(body, types.find("meta.k8s.io/v1", _KIND), sparse=True)
+    except BadRequest as error:
+        raise BadRequest(error.message) from None
     return parse_options(call, body)
 
 
 def parse_options(call: Call, body: Object) -> Options:
-    """DeleteOptions, and what the query says beside them. Raises BadRequest."""
+    """DeleteOptions, and what the query says beside them. Raises BadRequest, Invalid."""
     conditions = body.get("preconditions") or {}
-    grace = body.get("gracePeriodSeconds", call.number("gracePeriodSeconds"))
-    propagation = body.get("propagationPolicy") or call.request.param("propagationPolicy")
-    if body.get("orphanDependents") is True or (not propagation and call.flag("orphanDependents")):
+    grace = body.get("gracePeriodSeconds")
+    if grace is None:
+        grace = call.number("gracePeriodSeconds", below_zero=True)
+    if grace is not None and grace >= 1 << 31:
+        raise BadRequest(f"DeleteOptions: gracePeriodSeconds: {grace} is too long")
+    given = body if "propagationPolicy" in body or "orphanDependents" in body else dict(call.request.query)
+    propagation, orphans = given.get("propagationPolicy") or "", given.get("orphanDependents")
+    dry_runs = body.get("dryRun") or options.dry_runs(call.request)
+    options.check_delete(propagation, orphans=orphans is not None, dry_runs=dry_runs)
+    if orphans is True or (orphans and call.flag("orphanDependents")):
         propagation = "Orphan"
-    if not isinstance(conditions, dict) or propagation not in _POLICIES:
-        raise BadRequest("DeleteOptions: propagationPolicy must be Background, Foreground or Orphan")
-    if grace is not None and (not isinstance(grace, int) or isinstance(grace, bool) or not 0 <= grace < 1 << 31):
-        raise BadRequest(f"DeleteOptions: gracePeriodSeconds: {grace!r} is not a number of seconds")
-    dry_run = call.dry_run or bool(body.get("dryRun"))
+    dry_run = call.dry_run or bool(dry_runs)
+    grace = grace if grace is None or grace >= 0 else LEAST_GRACE
     uid, version = str(conditions.get("uid") or ""), str(conditions.get("resourceVersion") or "")
     return Options(grace, uid, version, propagation, dry_run)
 

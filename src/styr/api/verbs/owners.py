@@ -9,38 +9,11 @@ from styr.api.apply import last_applied, managed, typed
 from styr.api.apply.fieldset import LEAF, Set
 from styr.api.apply.managed import Entry, Write
 from styr.api.call import Call
-from styr.kinds.errors import BadRequest, Cause, Conflict, Invalid
+from styr.api.options import MAX_MANAGER
+from styr.kinds.errors import BadRequest, Conflict
 from styr.kinds.resources import Object
 
-MAX_NAME = 128
-"""Bytes in a manager's name."""
-_OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions"}
 _TYPE = ("apiVersion", "kind")
-
-
-def check_options(call: Call, *, applies: bool = False) -> None:
-    """The query parameters that only an apply takes, or needs. Raises Invalid."""
-    causes: list[Cause] = []
-    name = call.request.param("fieldManager")
-    if applies and not name:
-        causes.append(_fault("fieldManager", "Required value: is required for apply patch", "FieldValueRequired"))
-    if len(name.encode()) > MAX_NAME:
-        causes.append(_fault("fieldManager", f"Too long: may not be more than {MAX_NAME} bytes", "FieldValueTooLong"))
-    if not name.isprintable():
-        causes.append(_fault("fieldManager", f"Invalid value: {name!r}: should only contain printable characters"))
-    if not applies and call.request.method == "PATCH" and call.request.param("force"):
-        causes.append(_fault("force", "Forbidden: may not be specified for non-apply patch", "FieldValueForbidden"))
-    if causes:
-        kind = _OPTIONS.get(call.request.method, "PatchOptions")
-        text = ", ".join(f"{cause['field']}: {cause['message']}" for cause in causes)
-        raise Invalid(
-            f'{kind}.meta.k8s.io "" is invalid: {text if len(causes) == 1 else f"[{text}]"}',
-            details={"group": "meta.k8s.io", "kind": kind, "causes": causes},
-        )
-
-
-def _fault(field: str, message: str, reason: str = "FieldValueInvalid") -> Cause:
-    return {"reason": reason, "field": field, "message": message}
 
 
 def take(obj: Object) -> Any:
@@ -100,4 +73,4 @@ def _ignored(call: Call, obj: Object) -> Set:
 def _from_agent(agent: str) -> str:
     """The program's name in a User-Agent: what stands before its version."""
     name = "".join(char for char in agent.partition("/")[0] if char.isprintable())
-    return name.encode()[:MAX_NAME].decode(errors="ignore")
+    return name.encode()[:MAX_MANAGER].decode(errors="ignore")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from styr.api import bodies, fields
+from styr.api import bodies, fields, options
 from styr.api.call import Call, answer
 from styr.api.patches import json_patch, merge, strategic
 from styr.api.store.commit import Txn
 from styr.api.store.records import Record
 from styr.api.strategies.base import BuiltinStrategy, Strategy
-from styr.api.verbs import admit, change, owners
+from styr.api.verbs import admit, change
 from styr.api.verbs import apply as applying
 from styr.kinds.errors import BadRequest, UnsupportedMedia
 from styr.kinds.resources import Object
@@ -30,9 +30,9 @@ async def patch(call: Call) -> Response:
     kind = patch_type(call)
     if kind == applying.TYPE:
         return await applying.apply(call)
-    owners.check_options(call)
+    options.check(call.request)
     document = bodies.decode(call.body)
-    asked = fields.mode(call.request.param("fieldValidation"), call.request.method)
+    asked = options.field_validation(call.request)
     repeated = [] if asked == "Ignore" else fields.patch_repeats(call.body, document)
     dry_run = call.dry_run
 

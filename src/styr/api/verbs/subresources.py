@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from styr.api import bodies, fields, unstored
+from styr.api import bodies, fields, options, unstored
 from styr.api.call import Call, respond
 from styr.api.patches import json_patch, merge
 from styr.api.store.commit import Txn
@@ -86,7 +86,7 @@ async def scale(call: Call) -> Response:
         return await _shown(call, record)
     if method == "PATCH":
         kind = patch_type(call)
-        owners.check_options(call, applies=kind == APPLY)
+        options.check(call.request, applies=kind == APPLY)
         document = bodies.decode_config(call.body) if kind == APPLY else bodies.decode(call.body)
         repeated = [] if kind == APPLY else fields.patch_repeats(call.body, document)
     else:
