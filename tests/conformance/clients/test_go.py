@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.conftest import Platform
+from tests.conformance.clients.scene import Scene
 
 pytestmark = [pytest.mark.needs("go"), pytest.mark.timeout(600)]
-MODULE = Path(__file__).parents[1] / "peers" / "kubernetes"
+MODULE = Path(__file__).parents[2] / "peers" / "kubernetes"
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +21,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-async def test_a_typed_client_writes_in_protobuf(platform: Platform, program: Path) -> None:
+async def test_a_typed_client_writes_in_protobuf(stage: Scene, program: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        program, platform.kubeconfig, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        program, stage.kubeconfig, stage.namespace, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     out, _ = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, out.decode()

@@ -1,0 +1,1 @@
+"""kubectl's commands: the table, in files by what they are about."""

@@ -1,0 +1,16 @@
+// kubectl of the version that go.mod pins: what k8s.io/kubernetes/cmd/kubectl does, without building all of Kubernetes.
+// Built by tests/peers/clients/build.
+package main
+
+import (
+	_ "k8s.io/client-go/plugin/pkg/client/auth"
+	"k8s.io/component-base/cli"
+	"k8s.io/kubectl/pkg/cmd"
+	"k8s.io/kubectl/pkg/cmd/util"
+)
+
+func main() {
+	if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
+		util.CheckErr(err)
+	}
+}
