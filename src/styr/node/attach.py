@@ -11,15 +11,21 @@ import asyncio
 from styr.kinds.errors import InternalError
 from styr.kinds.seams import StreamOptions, Terminal
 from styr.node.runtimes.base import Input, Runtime
-from styr.node.runtimes.pump import CLOSE, RESIZE, STDIN, STDOUT
+from styr.node.runtimes.pump import CLOSE, MAX_CLIENTS, RESIZE, STDIN, STDOUT, WELCOME
 
 
 async def run(runtime: Runtime, input: Input, tty: bool, options: StreamOptions, terminal: Terminal) -> int:
     """0 at the end of the container, as Kubernetes has it: its exit code stands in the pod's status."""
     try:
         reader, writer = await runtime.attach(input)
-    except OSError as error:
-        raise InternalError(f"Internal error occurred: the container cannot be attached to: {error}") from error
+        await reader.readexactly(len(WELCOME))
+    except (OSError, asyncio.IncompleteReadError) as error:
+        why = (
+            error
+            if isinstance(error, TimeoutError | FileNotFoundError)
+            else f"{MAX_CLIENTS} clients are attached already"
+        )
+        raise InternalError(f"Internal error occurred: the container cannot be attached to: {why}") from error
     inputs = [_carry_in(writer, terminal)] if options.stdin and input.stdin else []
     tasks = [asyncio.ensure_future(work) for work in (*inputs, *([_resize(writer, terminal)] if tty else ()))]
     try:

@@ -29,6 +29,8 @@ log = Log("styr.node.process")
 LOG_CAP = 10 << 20
 """Bytes of a container's log before it is rotated; one rotated file is kept, so at most about twice that."""
 
+ATTACH = 10.0
+"""Seconds in which a launcher must take a client."""
 UNKNOWN_EXIT = 137
 """As the kubelet reports a container whose end nobody saw (reason ContainerStatusUnknown)."""
 
@@ -129,8 +131,7 @@ class ProcessRuntime:
         return True
 
     async def attach(self, input: Input) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        with _near(input.socket) as path:
-            reader, writer = await asyncio.open_unix_connection(path)
+        reader, writer = await asyncio.open_unix_connection(sock=await _connect(input.socket))
         writer.write(input.token.encode())
         return reader, writer
 
@@ -196,6 +197,24 @@ def _near(socket: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{folder}/{socket.name}"
     finally:
         os.close(folder)
+
+
+async def _connect(path: Path) -> socket.socket:
+    """A Unix socket whose listener has no room says "try again", which asyncio would take for "connecting". Raises OSError."""
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        client.setblocking(False)
+        async with asyncio.timeout(ATTACH):
+            while True:
+                try:
+                    with _near(path) as near:
+                        client.connect(near)
+                    return client
+                except BlockingIOError:
+                    await asyncio.sleep(0.01)
+    except BaseException:
+        client.close()
+        raise
 
 
 def _listen(path: Path) -> socket.socket:

@@ -23,6 +23,8 @@ MAX_CLIENTS = 16
 MAX_FRAME = 1 << 20
 STDIN, STDOUT, STDERR, RESIZE, CLOSE = 0, 1, 2, 4, 255
 """What a frame of the attach socket holds."""
+WELCOME = bytes((STDIN, 0, 0, 0, 0))
+"""Said once the token was right: from here on nothing is missed."""
 PATIENCE = 5.0
 """Seconds that attached clients get for what they have not read when the app has ended."""
 _NAMES = {STDOUT: b"stdout", STDERR: b"stderr"}
@@ -239,7 +241,7 @@ class Pump:
                 self._drop(client)
                 return
             client.known, client.heard = True, client.heard[size:]
-            client.unread += bytes((STDIN, 0, 0, 0, 0))  # welcome: from here on nothing is missed
+            client.unread += WELCOME
             self._flush(client)
         while len(client.heard) >= 5:
             size = int.from_bytes(client.heard[1:5], "big")
