@@ -27,7 +27,12 @@ _SERVICE_CIDR = Resource("networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs
 
 async def publish(server: Handler, host: str, port: int, now: str) -> None:
     """`host` is an IP address. `now` is RFC 3339, for what becomes true just now. Says in the log what was refused."""
-    for resource, obj in objects(host, port):
+    service, *others = objects(host, port)
+    if not await _apply(server, *service, quiet=True):
+        # The first address is another Service's already: any other will do.
+        del service[1]["spec"]["clusterIP"]
+        await _apply(server, *service)
+    for resource, obj in others:
         await _apply(server, resource, obj)
     ready = {"type": "Ready", "status": "True", "reason": "", "message": "Kubernetes Service CIDR is ready"}
     found = await _ask(server, Request("GET", _SERVICE_CIDR.path(None, NAME), user=_USER))
@@ -67,18 +72,22 @@ def _named(resource: Resource, body: Object, **labels: str) -> Object:
     return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **body}
 
 
-async def _apply(server: Handler, resource: Resource, obj: Object, subresource: str = "") -> None:
+async def _apply(
+    server: Handler, resource: Resource, obj: Object, subresource: str = "", *, quiet: bool = False
+) -> Object:
+    """The object as it is now; {} when it was refused."""
     path = resource.path("default" if resource.namespaced else None, NAME, subresource or None)
     query = [("fieldManager", MANAGER), ("force", "true")]
     headers = {"content-type": "application/apply-patch+yaml"}
-    await _ask(server, Request("PATCH", path, query, headers, json.dumps(obj).encode(), _USER))
+    return await _ask(server, Request("PATCH", path, query, headers, json.dumps(obj).encode(), _USER), quiet=quiet)
 
 
-async def _ask(server: Handler, request: Request) -> Object:
+async def _ask(server: Handler, request: Request, *, quiet: bool = False) -> Object:
     response = await server(request)
     assert isinstance(response.body, bytes)
     answer: Object = json.loads(response.body)
     if response.status >= 400:
-        log.error("the server cannot tell of itself", path=request.path, reason=answer.get("message", ""))
+        if not quiet:
+            log.error("the server cannot tell of itself", path=request.path, reason=answer.get("message", ""))
         return {}
     return answer
