@@ -111,7 +111,7 @@ def ephemeral(pod: PodOf, path: str) -> Faults:
             "restartPolicy",
             "restartPolicyRules",
         ):
-            if container.get(item):
+            if container.get(item) or (item == "lifecycle" and item in container):
                 yield forbidden(f"{place}.{item}", "cannot be set for an Ephemeral Container")
         for number, mount in enumerate(container.get("volumeMounts") or ()):
             for item in ("subPath", "subPathExpr"):

@@ -148,6 +148,9 @@ def revise(
     when an apply has found that out). Takes `new` over. Returns the record as it then is (the last one, when this removed
     it)."""
     before = call.present(old)
+    if not call.served.custom:  # stored by an older version, it may lack what this one always has
+        call.served.strategy.prune(before)
+        call.served.strategy.default(before)
     known, sent = owners.take(before) or [], owners.take(new)
     _check_identity(call, before, new)
     _carry_over(call, before, new)
