@@ -509,3 +509,20 @@ async def test_custom_resources_merge_by_their_schema(api: Api) -> None:
     updated = await api("PATCH", url, {"spec": {"open": {"z": [1]}}}, type=MERGE_PATCH)
     assert owned(updated, "unknown") == {"f:spec": {"f:open": {".": {}, "f:z": {}}}}
     json.dumps(updated)
+
+
+async def test_conditions_of_a_definition_have_owners_of_their_own(api: Api) -> None:
+    url = f"{CRDS}/things.example.com"
+    await apply(api, url, definition(), want=201)
+    mine = {
+        "type": "Mine",
+        "status": "True",
+        "reason": "R",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    head = {key: definition()[key] for key in ("apiVersion", "kind")}
+    body = {**head, "metadata": {"name": "things.example.com"}, "status": {"conditions": [mine]}}
+    found = await apply(api, f"{url}/status", body)
+    kinds = [condition["type"] for condition in found["status"]["conditions"]]
+    assert kinds == ["NamesAccepted", "Established", "Mine"]

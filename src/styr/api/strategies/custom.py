@@ -102,6 +102,12 @@ class CustomStrategy(Strategy):
         return causes
 
 
+_CONDITIONS = many(BAG | {"properties": {"type": TEXT}, "required": ["type"]}) | {
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["type"],
+}
+
+
 class CrdStrategy(BuiltinStrategy):
     shape = root(
         spec=struct(
@@ -150,7 +156,7 @@ class CrdStrategy(BuiltinStrategy):
             preserveUnknownFields=FLAG,
             **fields("validation"),
         ),
-        status=BAG | {"properties": {"conditions": many(BAG), "acceptedNames": BAG, "storedVersions": many(TEXT)}},
+        status=BAG | {"properties": {"conditions": _CONDITIONS, "acceptedNames": BAG, "storedVersions": many(TEXT)}},
     )
     counts_generation = True
 
