@@ -10,7 +10,8 @@ import socket
 
 import pytest
 
-from styr.serving.authn import Authenticator
+from styr.kinds.transport import Request, Response
+from styr.serving.authn import ADMIN, Authenticator
 from styr.serving.http import PortTaken, Timeouts, serve
 from styr.serving.wire import MAX_BODY
 from tests.api.wire_helpers import (
@@ -270,3 +271,16 @@ async def test_a_taken_port_says_what_to_do() -> None:
         taken.listen()
         with pytest.raises(PortTaken, match="choose another port"):
             await serve(Recorder(), port=taken.getsockname()[1], tls=None, authenticate=Authenticator())
+
+
+async def test_an_upgrade_that_was_not_asked_for_is_none() -> None:
+    async def handler(request: Request) -> Response:
+        async def never(wire: object) -> None:
+            raise AssertionError
+
+        return Response(101, headers={"upgrade": "x"}, upgrade=never)
+
+    server = await serve(handler, tls=None, authenticate=Authenticator({TOKEN: ADMIN}))
+    raw = await exchange(server, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: xupgrade, close\r\nupgrade: x\r\n\r\n")
+    assert raw.startswith(b"HTTP/1.1 400 ")
+    await server.close()

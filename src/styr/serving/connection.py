@@ -325,6 +325,10 @@ class Connection(asyncio.Protocol):
             if response.upgrade is not None and exchange.upgrade:
                 await self._hand_over(response)
             else:
+                if response.upgrade is not None:
+                    response = wire.error_response(
+                        BadRequest("the request asks for no upgrade: Connection must name it")
+                    )
                 if deflate.worthwhile(response) and wire.takes_gzip(exchange.request.headers):
                     response = await deflate.compressed(response)
                 await self._send(exchange, response)

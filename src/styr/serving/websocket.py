@@ -20,6 +20,7 @@ from wsproto.utilities import LocalProtocolError, generate_accept_token
 
 from styr.kinds.errors import ApiError, BadRequest, Forbidden
 from styr.kinds.transport import Wire
+from styr.serving.wire import names_upgrade
 
 LINGER = 5.0
 """Seconds in which the peer may answer our close: closing before it has read everything could take that away from it."""
@@ -37,9 +38,7 @@ class Piece(NamedTuple):
 
 def asked(headers: Mapping[str, str]) -> bool:
     """Is this request one for a WebSocket?"""
-    return (
-        headers.get("upgrade", "").strip().lower() == "websocket" and "upgrade" in headers.get("connection", "").lower()
-    )
+    return headers.get("upgrade", "").strip().lower() == "websocket" and names_upgrade(headers)
 
 
 def offered(headers: Mapping[str, str]) -> list[str]:

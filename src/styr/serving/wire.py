@@ -89,6 +89,11 @@ def too_large() -> TooLarge:
     return TooLarge(f"Request entity too large: limit is {MAX_BODY}")
 
 
+def names_upgrade(headers: Mapping[str, str]) -> bool:
+    """Does `Connection` say that the `Upgrade` beside it is meant?"""
+    return "upgrade" in (word.strip().lower() for word in headers.get("connection", "").split(","))
+
+
 def takes_gzip(headers: Mapping[str, str]) -> bool:
     """Does the client ask for it (`gzip`, with any weight but 0)?"""
     for part in headers.get("accept-encoding", "").split(","):

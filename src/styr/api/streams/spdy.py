@@ -18,6 +18,7 @@ from styr.kinds.errors import BadRequest, Forbidden, Timeout
 from styr.kinds.seams import StreamOptions
 from styr.kinds.transport import Wire
 from styr.serving.spdy.session import Refused, Session, Stream
+from styr.serving.wire import names_upgrade
 
 PROTOCOLS = ("v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io")
 UPGRADE = "SPDY/3.1"
@@ -27,7 +28,7 @@ CREATION = 30.0
 
 def asked(headers: Mapping[str, str]) -> bool:
     """Is this request one for SPDY?"""
-    return UPGRADE.lower() in headers.get("upgrade", "").lower() and "upgrade" in headers.get("connection", "").lower()
+    return UPGRADE.lower() in headers.get("upgrade", "").lower() and names_upgrade(headers)
 
 
 def choose(headers: Mapping[str, str], supported: Sequence[str]) -> str:
