@@ -24,6 +24,7 @@ from styr.controllers import (
     root_ca,
     scheduler,
     serviceaccount,
+    taint_eviction,
     token_secret,
 )
 from styr.kinds.seams import CertificateSigner, TokenSigner
@@ -45,6 +46,7 @@ def controllers() -> list[Controller]:
         garbage,
         events,
         serviceaccount,
+        taint_eviction,
         aggregation,
         certificate_approval,
         certificate_cleaning,

@@ -119,20 +119,17 @@ def _lacking(wanted: Amounts, room: Amounts, used: list[Amounts]) -> str:
 
 
 def _tolerated(taint: Mapping[str, Any], tolerations: Iterable[Mapping[str, Any]]) -> bool:
-    return any(
-        toleration.get("effect") in (None, "", taint.get("effect"))
-        and (
-            (not toleration.get("key") and toleration.get("operator") == "Exists")
-            or (
-                toleration.get("key") == taint.get("key")
-                and (
-                    toleration.get("operator") == "Exists"
-                    or (toleration.get("value") or "") == (taint.get("value") or "")
-                )
-            )
-        )
-        for toleration in tolerations
-    )
+    return any(tolerates(toleration, taint) for toleration in tolerations)
+
+
+def tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
+    if toleration.get("effect") not in (None, "", taint.get("effect")):
+        return False
+    exists = toleration.get("operator") == "Exists"
+    if not toleration.get("key"):
+        return exists
+    same = (toleration.get("value") or "") == (taint.get("value") or "")
+    return toleration.get("key") == taint.get("key") and (exists or same)
 
 
 def _selected(spec: Mapping[str, Any], node: Object) -> bool:

@@ -107,7 +107,6 @@ BY_FILE: dict[str, Standing] = {
         pods("the CronJob and Job controllers"): ("apps/cronjob.go",),
         pods("logs, exec or traffic"): ("kubectl/kubectl.go", "kubectl/logs.go"),
         pods("preemption"): ("scheduling/preemption.go",),
-        pods("eviction by taints"): ("node/taints.go",),
         Standing("cluster", "two nodes that take any pod"): ("architecture/conformance.go",),
     }.items()
     for file in files

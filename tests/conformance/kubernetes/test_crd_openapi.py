@@ -87,7 +87,7 @@ async def shows(kube: Kube, crd: Object, number: str, schema: Object) -> None:
             each is not None and each.get("properties", {}).keys() >= schema["properties"].keys() for each in found
         )
 
-    await eventually(there, f"{name_of(crd, number)} is published", within=2)
+    await eventually(there, f"{name_of(crd, number)} is published")
     for each in await published(kube, crd, number):
         assert each is not None
         assert each["description"] == schema["description"]
@@ -100,7 +100,7 @@ async def hides(kube: Kube, crd: Object, number: str) -> None:
     async def gone() -> bool:
         return await published(kube, crd, number) == (None, None)
 
-    await eventually(gone, f"{name_of(crd, number)} is not published", within=2)
+    await eventually(gone, f"{name_of(crd, number)} is not published")
 
 
 async def create_and_apply(cluster: Cluster, namespace: str, obj: Object, plural: str) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.conformance.kubernetes.client import Collection, Kube, Object, unique
+from tests.conformance.kubernetes import hollow
+from tests.conformance.kubernetes.client import Collection, Kube, Object, eventually, unique
 from tests.conformance.kubernetes.marker import behaviour
 from tests.conformance.kubernetes.objects import IMAGE, pod, pod_spec
 
 
-async def node(kube: Kube, cpu: str = "1") -> str:
+async def node(kube: Kube, cpu: str = "1", prefix: str = "node") -> str:
     """A ready node that only pods which select it may use: it is tainted for all others."""
-    nodes, name = kube.of("v1", "nodes"), unique("node")
+    nodes, name = kube.of("v1", "nodes"), unique(prefix)
     taint = {"key": name, "value": "mine", "effect": "NoSchedule"}
     await nodes.create(
         {
@@ -107,3 +108,58 @@ async def test_ports_on_different_addresses_are_different_ports(kube: Kube, name
     ):
         assert await placed(pods, bound_to(name, f"p{number}", found)) == name
     await not_placed(pods, bound_to(name, "again", port(54321, "127.0.0.2")), "didn't have free ports")
+
+
+async def tainted(kube: Kube, name: str, *, on: bool) -> None:
+    """Puts a NoExecute taint beside the node's own, or takes it off."""
+    taints = (await kube.of("v1", "nodes").get(name))["spec"]["taints"]
+    rest = [taint for taint in taints if taint["key"] != EVICT]
+    more = [{"key": EVICT, "value": "evictTaintVal", "effect": "NoExecute"}] if on else []
+    await kube.of("v1", "nodes").patch(name, {"spec": {"taints": [*rest, *more]}})
+
+
+EVICT = "kubernetes.io/e2e-evict-taint-key"
+
+
+def tolerant(node: str, name: str, seconds: int) -> Object:
+    body = bound_to(node, name)
+    toleration = {"key": EVICT, "value": "evictTaintVal", "effect": "NoExecute", "tolerationSeconds": seconds}
+    body["spec"]["tolerations"].append(toleration)
+    return body
+
+
+@behaviour("Pod Eviction, Toleration limits")
+async def test_pods_are_evicted_when_their_toleration_ends(kube: Kube, namespace: str) -> None:
+    pods, name = kube.of("v1", "pods", namespace), await node(kube, prefix="hollow")
+    assert name.startswith(hollow.PREFIX)
+    for pod_name, seconds in (("first", 1), ("second", 2), ("patient", 3600)):
+        await placed(pods, tolerant(name, pod_name, seconds))
+    await tainted(kube, name, on=True)
+    async with pods.watching() as watch:
+        for expected in ("first", "second"):
+            gone = await watch.wait("DELETED")
+            assert gone.name == expected
+            reasons = [
+                each.get("reason") for each in gone.object["status"]["conditions"] if each["type"] == "DisruptionTarget"
+            ]
+            assert reasons == ["DeletionByTaintManager"]
+    assert await pods.names() == ["patient"]
+
+
+@behaviour("Taint, Pod Eviction on taint removal")
+async def test_a_taint_that_goes_in_time_evicts_nobody(kube: Kube, namespace: str) -> None:
+    pods, name = kube.of("v1", "pods", namespace), await node(kube, prefix="hollow")
+    await placed(pods, tolerant(name, "stays", 2))
+    await placed(pods, tolerant(name, "goes", 0))
+    await tainted(kube, name, on=True)
+    await pods.until_gone("goes")
+    await tainted(kube, name, on=False)
+    events = kube.of("v1", "events", namespace)
+
+    async def cancelled() -> bool:
+        told = await events.items(fields="involvedObject.name=stays,reason=TaintManagerEviction")
+        return any("Cancelling deletion" in each["message"] for each in told)
+
+    await eventually(cancelled, "the eviction is cancelled")
+    await placed(pods, bound_to(name, "later"))
+    assert sorted(await pods.names()) == ["later", "stays"]
