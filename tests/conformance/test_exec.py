@@ -141,6 +141,16 @@ async def test_a_slow_client_costs_no_memory(cluster: Streaming, kubectl: str) -
     assert resident() - before < 30
 
 
+async def test_a_signal_is_told_as_a_shell_tells_it(cluster: Streaming, kubectl: str) -> None:
+    await cluster.kubectl(kubectl, "exec", "web", "--", "sh", "-c", "kill -9 $$", code=137)
+    await cluster.kubectl(kubectl, "exec", "web", "--", "sh", "-c", "kill -15 $$", code=143)
+
+
+async def test_many_at_a_time(cluster: Streaming, kubectl: str) -> None:
+    runs = [cluster.kubectl(kubectl, "exec", "-i", "web", "--", "cat", stdin=b"%d" % n) for n in range(12)]
+    assert [out for out, _ in await asyncio.gather(*runs)] == [b"%d" % n for n in range(12)]
+
+
 def running(*argv: str) -> list[int]:
     """Pids of that very command line."""
     wanted = b"".join(word.encode() + b"\0" for word in argv)
