@@ -39,10 +39,9 @@ CHANGE: tuple[Case, ...] = (
         Has("v1/configmaps/one", {"data": None}),
         Do(
             """patch cm one --type=json -p '[{"op":"test","path":"/data/a","value":"1"}]'""",
-            r"(test failed|testing|path)",
+            r"The request is invalid",
             code=1,
         ),
-        why_not="a map that has lost its last entry stays there, empty",
     ),
     case("patch of nothing", ONE, Do("""patch cm one -p '{"data":{"a":"1"}}'""", r"one patched \(no change\)")),
     case(
@@ -59,7 +58,6 @@ CHANGE: tuple[Case, ...] = (
             r'The Deployment "web" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0',
             code=1,
         ),
-        why_not="the message is that of a schema",
     ),
     case(
         "edit",
@@ -154,14 +152,6 @@ CHANGE: tuple[Case, ...] = (
             "autoscaling/v2/horizontalpodautoscalers/web",
             {"spec.maxReplicas": 3, "spec.metrics.0.resource.target.averageUtilization": 50},
         ),
-        since=23,
-    ),
-    case(
-        "autoscale, version 1",
-        *IDLE,
-        Do("autoscale deploy web --min=1 --max=3 --cpu-percent=50", r"autoscaled"),
-        until=22,
-        why_not="autoscaling/v1 is not served",
     ),
 )
 

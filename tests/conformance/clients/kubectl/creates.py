@@ -179,7 +179,6 @@ CREATE: tuple[Case, ...] = (
         "create job",
         Do("create job once --image=styr.dev/host -- sh -c true", r"job.batch/once created"),
         Has("batch/v1/jobs/once", {"spec.completions": 1, "spec.template.spec.restartPolicy": "Never"}),
-        why_not="the defaults of a Job are not made yet",
     ),
     case(
         "create cronjob",
