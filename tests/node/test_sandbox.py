@@ -33,7 +33,7 @@ async def test_files_of_others_cannot_be_read_or_written(tmp_path: Path) -> None
         text = await output(w, "r", f"cat {secret}; echo x > {secret}; ls {tmp_path}; ls {Path.home()}; echo done")
         assert "token" not in text
         assert text.count("ermission denied") == 4
-        assert text.endswith("done\n")
+        assert "done\n" in text
         text = await output(w, "t", f"echo x > /etc/styr-was-here; echo x > {tmp_path}/new; echo x > /tmp/styr-x; true")
         assert text.count("ermission denied") + text.count("annot create") >= 3
         assert not (tmp_path / "new").exists()
