@@ -285,8 +285,7 @@ async def test_what_is_the_matter_with_it(tmp_path: Path) -> None:
         response = await api.raw("GET", FLUNDERS)
         assert (response.status, response.body) == (503, b"service unavailable\n")
         extension.healthy = True
-        await api("PATCH", f"{slices}/wardle-1", {"metadata": {"labels": {"now": "well"}}}, type=MERGE_PATCH)
-        await condition(api, "Passed")
+        await condition(api, "Passed")  # what is ill is looked at again soon
         await api("DELETE", f"{slices}/wardle-1")
         assert "have no addresses with port name" in (await condition(api, "MissingEndpoints"))["message"]
         await api("PATCH", f"{services}/wardle", {"spec": {"ports": [{"port": 80}]}}, type=MERGE_PATCH)

@@ -241,6 +241,22 @@ async def test_a_token_is_asked_about(tmp_path: Path) -> None:
         assert (asked["kind"]["kind"], asked["subResource"], asked["name"]) == ("TokenRequest", "token", "me")
 
 
+async def test_a_connection_is_kept_for_the_next_question_and_made_anew_when_it_is_gone(tmp_path: Path) -> None:
+    async with together(tmp_path) as (api, hook):
+        hook.on("/check", lambda _: ALLOW)
+        await validating(api, hook)
+        await api("POST", MAPS, config("one"))
+        (pool,) = api.server._admission.callouts._pools.values()
+        (kept,) = pool._idle
+        await api("POST", MAPS, config("two"))
+        assert pool._idle == [kept]
+        kept.close()
+        await api("POST", MAPS, config("three"))
+        assert pool._idle != [kept]
+        await api.server.stop()
+        assert pool._idle == []
+
+
 async def test_questions_are_counted(tmp_path: Path) -> None:
     async with together(tmp_path) as (api, hook):
         answers = [ALLOW, deny("no"), ALLOW]

@@ -206,6 +206,23 @@ async def test_a_kept_connection_that_died_is_replaced_for_safe_methods_only() -
     assert len(server.requests) == 4
 
 
+async def test_a_caller_may_say_that_a_request_can_be_repeated() -> None:
+    async with peer(OK, close, OK) as server:
+        pool = Pool("127.0.0.1", server.port, spare=1)
+        await pool.request("POST", "/", body=b"x")
+        assert (await pool.request("POST", "/", body=b"x", repeats=True)).body == b"hi"
+        await pool.close()
+    assert server.connections == 2
+
+
+async def test_no_more_connections_stay_open_than_are_spared() -> None:
+    async with peer(OK, OK) as server:
+        pool = Pool("127.0.0.1", server.port, spare=0)
+        await pool.request("GET", "/")
+        await pool.request("GET", "/")
+    assert server.connections == 2
+
+
 async def test_a_request_that_is_given_up_does_not_poison_the_pool() -> None:
     async with peer(say_nothing, OK) as server:
         pool = Pool("127.0.0.1", server.port)

@@ -16,6 +16,7 @@ import hashlib
 import json
 import random
 import ssl
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,6 +30,11 @@ from styr.kit import http
 
 MAX_ANSWER = 6 << 20
 """Bytes of an answer: two objects of the largest size."""
+AT_ONCE = 1000
+"""Questions to one peer."""
+SPARE = 8
+"""Idle connections to one peer that stay open: a TLS handshake takes longer than most answers."""
+MAX_POOLS = 64
 SERVICE_LABEL = "kubernetes.io/service-name"
 
 
@@ -55,6 +61,12 @@ class Callouts:
     def __init__(self, store: Store, source: random.Random) -> None:
         self._store = store
         self._random = source
+        self._pools: OrderedDict[tuple[Endpoint, str], http.Pool] = OrderedDict()
+
+    async def close(self) -> None:
+        """Closes what is kept open."""
+        while self._pools:
+            await self._forget()
 
     async def post(self, config: Mapping[str, Any], body: bytes, timeout: float) -> bytes:
         """The body of a 2xx answer. `timeout` is in seconds, and the query tells it. Raises CalloutFailed, Unasked."""
@@ -63,18 +75,16 @@ class Callouts:
         where = endpoint
         try:
             where = where or self.resolve(host, int(config["service"].get("port", 443)), config["service"])
-            response = await http.fetch(
+            pool = await self._pool(where, str(config.get("caBundle") or ""), context)
+            response = await pool.request(
                 "POST",
-                where.host,
-                where.port,
                 target,
                 host_header=host,
                 headers={"content-type": "application/json", "accept": "application/json", "user-agent": "styr"},
                 body=body,
                 timeout=timeout,
-                ssl=context,
-                server_name=where.server_name,
                 max_body=MAX_ANSWER,
+                repeats=True,
             )
         except (CalloutFailed, http.HttpError, ValueError) as error:
             place = f"{where.host}:{where.port}" if where else ""
@@ -82,6 +92,25 @@ class Callouts:
         if not 200 <= response.status < 300:
             raise CalloutFailed(_refused(response))
         return response.body
+
+    async def _pool(self, where: Endpoint, bundle: str, context: ssl.SSLContext) -> http.Pool:
+        """Connections are shared by those who trust the same bundle, and by nobody else."""
+        pool = self._pools.get((where, bundle))
+        if pool is None:
+            if len(self._pools) >= MAX_POOLS:
+                await self._forget()
+            pool = http.Pool(
+                where.host, where.port, ssl=context, limit=AT_ONCE, server_name=where.server_name, spare=SPARE
+            )
+            pool = self._pools.setdefault((where, bundle), pool)
+        self._pools.move_to_end((where, bundle))
+        return pool
+
+    async def _forget(self) -> None:
+        """The pool that was not used for longest. Its requests under way go on."""
+        _, pool = self._pools.popitem(last=False)
+        pool.spare = 0
+        await pool.close()
 
     def _place(self, config: Mapping[str, Any], query: str) -> tuple[str, str, str, Endpoint | None]:
         """(URL for errors, request target, Host header, endpoint; None for that of a service)."""

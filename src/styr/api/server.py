@@ -197,6 +197,7 @@ class ApiServer:
     async def stop(self) -> None:
         """Ends what runs beside the requests."""
         await self._availability.stop()
+        await self._admission.callouts.close()
 
     def mount(self, prefix: str, handler: Handler) -> None:
         """Requests at and below `prefix` go to `handler`, once the user may (`nonResourceURLs` in RBAC)."""

@@ -344,10 +344,12 @@ async def fetch(
 
 @dataclass
 class Pool:
-    """Keep-alive connections to one peer, at most `limit` requests at a time; streams have connections of their own.
+    """Keep-alive connections to one peer, at most `limit` requests at a time, of which `spare` (else all) stay open once
+    they are idle; streams have connections of their own.
 
     A request that fails on a kept connection before any byte of a response came is sent once more on a fresh one if its
-    method is safe to repeat (GET, HEAD, OPTIONS); others raise, since nobody knows whether they had an effect.
+    method is safe to repeat (GET, HEAD, OPTIONS) or its caller says that it is; others raise, since nobody knows whether they
+    had an effect.
     """
 
     host: str
@@ -357,6 +359,7 @@ class Pool:
     limit: int = 16
     server_name: str | None = None
     host_header: str = ""
+    spare: int | None = None
     _idle: list[Connection] = field(default_factory=list)
     _streams: dict[int, Connection] = field(default_factory=dict)
 
@@ -374,12 +377,13 @@ class Pool:
         body: bytes = b"",
         timeout: float = 30.0,
         max_body: int = 64 << 20,
+        repeats: bool = False,
     ) -> HttpResponse:
         """A whole response within `timeout` seconds, waiting for a free slot included. Raises HttpError."""
         head = encode_head(method, target, self._host(host_header), headers, len(body))
         try:
             async with asyncio.timeout(timeout), self._slots:
-                return await self._exchange(method, head, body, max_body)
+                return await self._exchange(method, head, body, max_body, repeats=repeats)
         except HttpError:
             raise
         except TimeoutError as error:
@@ -423,13 +427,13 @@ class Pool:
     def _host(self, given: str) -> str:
         return given or self.host_header or self.address.host_header
 
-    async def _exchange(self, method: str, head: bytes, body: bytes, max_body: int) -> HttpResponse:
+    async def _exchange(self, method: str, head: bytes, body: bytes, max_body: int, *, repeats: bool) -> HttpResponse:
         kept = self._take()
         if kept is not None:
             try:
                 return await self._use(kept, method, head, body, max_body)
             except Disconnected:
-                if kept.answered or method not in ("GET", "HEAD", "OPTIONS"):
+                if kept.answered or not (repeats or method in ("GET", "HEAD", "OPTIONS")):
                     raise
         return await self._use(await connect(self.address), method, head, body, max_body)
 
@@ -440,7 +444,7 @@ class Pool:
         except BaseException:
             connection.close()
             raise
-        if connection.reusable and len(self._idle) < self.limit:
+        if connection.reusable and len(self._idle) < (self.limit if self.spare is None else self.spare):
             self._idle.append(connection)
         else:
             connection.close()

@@ -30,6 +30,8 @@ from styr.serving.relay import Unreachable
 log = Log("styr.api.aggregation")
 
 EVERY = 30.0
+SOON = 1.0
+"""Seconds to the next look at one that is not available, twice as many each time."""
 PATIENCE = 5.0
 """Seconds for one look at another server's document."""
 Finding = tuple[bool, str, str]
@@ -85,23 +87,30 @@ class Availability:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="API services")
 
     async def _run(self) -> None:
+        pause = SOON
         while self._stale or self._services.all:
             self._bell.clear()
+            well = True
             try:
                 if self._stale:
                     await self._keep_local()
-                for remote in self._services.all:
-                    await self._tell(remote, *await self._look(remote))
+                remotes = self._services.all
+                found = await asyncio.gather(*map(self._look, remotes))
+                well = all(available for available, _, _ in found)
+                for remote, finding in zip(remotes, found, strict=True):
+                    await self._tell(remote, *finding)
             except Unavailable:
                 return  # the store is closed
             except ApiError as error:
+                well = False
                 log.warning("the state of an APIService was not written", error=error)
             if self._services.all and not self._bell.is_set():
-                await self._wait()
+                await self._wait(EVERY if well else pause)
+            pause = SOON if well or self._bell.is_set() else min(2 * pause, EVERY)
 
-    async def _wait(self) -> None:
+    async def _wait(self, seconds: float) -> None:
         waiting = asyncio.ensure_future(self._bell.wait())
-        sleeping = asyncio.ensure_future(self._clock.sleep(EVERY))
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
         try:
             await asyncio.wait([waiting, sleeping], return_when=asyncio.FIRST_COMPLETED)
         finally:
