@@ -27,6 +27,7 @@ from styr.kit.clock import SystemClock
 from styr.node.agent import Node
 from styr.serving.authn import ADMIN, Authenticator
 from styr.serving.http import Server, serve
+from tests.api.wire_helpers import until
 from tests.node.world import pod
 
 ANN = User("ann", ("dev",))
@@ -113,6 +114,7 @@ async def streaming(folder: Path) -> AsyncIterator[Streaming]:
         await made_streaming.close()
         await server.close()
         await _remove_pods(client)
+        await until(lambda: not node[0]._workers, seconds=20)  # their processes have ended, too
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await node[0].stop()
