@@ -46,6 +46,8 @@ DISCOVERY = re.compile(r"(/api|/apis|/version|/openapi/.*|/api/v1|/apis/[^/]+|/a
 """What a client asks once to know the server, and keeps."""
 _VERSION = r'(resourceVersion(?:=|%3D|\\?": \\?"|", "value": "))'
 """What stands before a resourceVersion, in a query, an object or a JSON patch."""
+LONG = 4096
+"""Bytes of a protobuf message from which on it is kept as JSON, and shortened."""
 _OWN = re.compile(r"t-[0-9a-f]{8}")
 """What a scene is named, and so the groups that cases define."""
 _PLACE = re.compile(r"\{(\d+):([^{}]*)\}")
@@ -98,6 +100,8 @@ def _line(exchange: Any, token: str) -> Line:
     ]
     if exchange.request.body:
         line.append(_text(bytes(exchange.request.body), exchange.request.headers))
+        if "protobuf" in headers.get("content-type", "") and not isinstance(line[4], str):
+            headers["content-type"] = "application/json"
     return line
 
 
@@ -105,11 +109,20 @@ def _text(body: bytes, headers: Mapping[str, str]) -> Any:
     if headers.get("content-encoding") == "gzip":
         body = gzip.decompress(body)
     if "protobuf" in headers.get("content-type", "") or body[:4] == b"k8s\0":
-        return "b64:" + base64.b64encode(body).decode()
+        return "b64:" + base64.b64encode(body).decode() if len(body) < LONG else _shortened(protobuf.decode(body))
     try:
         return json.loads(body)
     except ValueError:
         return body.decode(errors="replace")
+
+
+def _shortened(value: Any) -> Any:
+    """Without the rest of its long texts, as helm's releases are: nobody looks into them."""
+    if isinstance(value, dict):
+        return {key: _shortened(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_shortened(item) for item in value]
+    return value[: LONG // 8] if isinstance(value, str) and len(value) > LONG // 4 else value
 
 
 def body_of(message: Any) -> bytes:
