@@ -15,7 +15,6 @@ WHOLE: Shape = {"type": "integer", "format": "int64"}
 COUNT: Shape = {"type": "integer", "format": "int32", "minimum": 0}
 PORT: Shape = {"type": "integer", "minimum": 1, "maximum": 65535}
 FLAG: Shape = {"type": "boolean"}
-INT_OR_TEXT: Shape = {"x-kubernetes-int-or-string": True}
 ANY: Shape = {"x-kubernetes-preserve-unknown-fields": True}
 BAG: Shape = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
