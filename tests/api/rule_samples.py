@@ -72,6 +72,21 @@ REFUSED: dict[str, Schema] = {
     ),
     "message-cost": ruled(record(n=INT), {"rule": "true", "messageExpression": "'n is ' + string(self.n)"}),
     "objects": ruled(record(a=record(x=INT), b=record(x=INT)), "self.a == self.b"),
+    "default": record(n=ruled(INT | {"default": 3}, {"rule": "self > 5", "message": "more"}, "oldSelf == self")),
+    "new-default": record(
+        n=ruled(INT | {"default": 3}, {"rule": "oldSelf.hasValue() || self > 5", "optionalOldSelf": True})
+    ),
+    "broken-default": record(n=ruled(INT | {"default": 3}, "self > 'a'")),
+    "constant": ruled(TEXT | {"maxLength": 5}, "int('a') > size(oldSelf)"),
+    "constant-message": ruled(TEXT | {"maxLength": 5}, {"rule": "true", "messageExpression": "string(int('a'))"}),
+    "has": ruled(record(a=TEXT), "has(self)"),
+    "two": ruled(
+        record(l={"type": "array", "items": TEXT}),
+        {"rule": "self.l.all(x, self.l.exists(y, x == y))", "messageExpression": "1 +", "optionalOldSelf": True},
+    ),
+    "inner-syntax": ruled(record(a=ruled(TEXT, {"rule": "true", "message": " "}), b=ruled(INT, "self")), "self"),
+    "times": record(l={"type": "array", "items": ruled({"type": "string", "format": "date-time"}, "self + 1 == self")}),
+    "names": record(l={"type": "array", "items": ruled(record(**{"a.b": record(x=INT)}), "self.a__dot__b == self")}),
 }
 """Definitions that are not taken."""
 
@@ -186,6 +201,36 @@ TAKEN: dict[str, tuple[Schema, list[tuple[Any, Any]]]] = {
             c={"type": "array", "maxItems": 5, "items": ruled(TEXT | {"maxLength": 9}, "self != ''")},
         ),
         [({"a": "x", "c": [""], "n": 10}, None)],
+    ),
+    "keyword": (
+        ruled(
+            record(namespace=TEXT | {"maxLength": 9}, n=TEXT | {"nullable": True}),
+            "has(self.namespace) && self.namespace == 'a' && self.__namespace__ == 'a' && !has(self.n)",
+        ),
+        [({"namespace": "a", "n": None}, None), ({"namespace": "b"}, None), ({}, None)],
+    ),
+    "map-path": (
+        record(
+            m=ruled({"type": "object", "additionalProperties": INT}, {"rule": "'k' in self", "fieldPath": "['k']"}),
+            s=ruled(TEXT | {"maxLength": 5}, "self.split(',')[0].matches('[a-z]+')"),
+        ),
+        [({"m": {}, "s": "1"}, None)],
+    ),
+    "values": (
+        record(
+            e=TEXT | {"enum": ["a", "b"], "nullable": True},
+            b={"type": "string", "format": "byte"},
+            f=ruled({"type": "number"}, {"rule": "self < 5.0", "message": "é"}),
+            t=ruled(TEXT | {"maxLength": 99}, "cidr('10.0.0.0/8').containsIP(self)", "ip(self).family() == 4"),
+        ),
+        [
+            ({"f": 1e10}, None),
+            ({"f": 123456.75}, None),
+            ({"e": None}, None),
+            ({"b": ""}, None),
+            ({"t": "10.0.0"}, None),
+            ({"t": "1::2::3"}, None),
+        ],
     ),
     "just-in": (
         record(l=ruled({"type": "array", "maxItems": 1400, "items": INT}, "self.all(x, self.all(y, x == y))")),

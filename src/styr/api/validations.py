@@ -320,7 +320,7 @@ def _format(schema: Mapping[str, Any], path: str) -> Validate | None:
     def check(value: Any, path: str, report: Report) -> None:
         if not holds(value):
             report(
-                "FieldValueInvalid",
+                "FieldValueTypeInvalid",
                 path,
                 f"Invalid value: {_show(value)}: {path} in body must be of type {name}: {_show(value)}",
             )

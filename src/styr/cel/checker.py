@@ -11,6 +11,7 @@ from styr.cel import types
 from styr.cel.ast import Call, Const, Ident, ListOf, Macro, MapOf, Node, Select, StructOf
 from styr.cel.errors import CompileError, EvaluationError, Issue
 from styr.cel.functions import Functions
+from styr.cel.lexer import RESERVED
 from styr.cel.library import formatting
 from styr.cel.library.regex import compiled
 from styr.cel.library.times import parse_duration, parse_timestamp
@@ -159,6 +160,8 @@ class Checker:
             return target.params[1]
         if target.kind == "struct":
             found = None if target.fields is None else target.fields.get(name)
+            if found is None and target.fields is not None and name in RESERVED:
+                found = target.fields.get(f"__{name}__")
             return found or self.report(node, f"undefined field '{name}'")
         if target.kind == "param":
             self.fits(DYN, target)

@@ -15,7 +15,7 @@ from styr.cel import types
 from styr.cel.ast import Node
 from styr.cel.checker import Checker
 from styr.cel.compiler import Compiler
-from styr.cel.errors import CostExceeded, EvaluationError
+from styr.cel.errors import CostExceeded, EvaluationError, PlanError
 from styr.cel.functions import Functions, merged
 from styr.cel.loops import Code
 from styr.cel.parser import parse
@@ -89,8 +89,12 @@ class Environment:
         checker = Checker(text, self)
         found = checker.check(tree)
         compiler = Compiler(text, list(self.variables), checker.resolved, self._make)
-        run, cost = compiler.piece(tree)
         names = frozenset(name for name in checker.resolved.values() if isinstance(name, str))
+        try:
+            run, cost = compiler.piece(tree)
+        except PlanError as error:
+            error.names = names
+            raise
         return Program(text, tree, found, names, run, cost, compiler.size - 1 - len(self.variables))
 
 

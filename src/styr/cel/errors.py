@@ -34,7 +34,9 @@ class CompileError(CelError):
 
 
 class PlanError(CelError):
-    """The text is sound, and can have no value all the same."""
+    """The text is sound, and can have no value all the same. `names` are the variables that it speaks of."""
+
+    names: frozenset[str] = frozenset()
 
 
 class EvaluationError(CelError):

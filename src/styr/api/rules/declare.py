@@ -203,7 +203,7 @@ def _values_converter(each: Convert) -> Convert:
 
 
 def _fields_converter(renamed: Mapping[str, tuple[str, Convert | None]]) -> Convert:
-    """A field that is null counts as absent."""
+    """A field that is null counts as absent. One that is called like a word of the language has both names."""
 
     def convert(value: Any) -> Any:
         if not isinstance(value, dict) or value.keys().isdisjoint(renamed):
@@ -214,6 +214,8 @@ def _fields_converter(renamed: Mapping[str, tuple[str, Convert | None]]) -> Conv
                 item = made.pop(key)
                 if item is not None:
                     made[escaped] = change(item) if change else item
+                    if key in _RESERVED:
+                        made[key] = made[escaped]
         return made
 
     return convert

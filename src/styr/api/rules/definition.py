@@ -146,16 +146,16 @@ def _own(schema: Mapping[str, Any], place: _Place, total: _Total) -> Iterator[Ca
     environments = Environments.of(place.declared, place.name)
     for index, entry in enumerate(rules):
         where = f"{base}[{index}]"
-        rule = None
         try:
             rule = compile_rule(entry, schema, environments, str(schema.get("type") or ""))
         except RuleError as error:
             yield _invalid(f"{where}.rule", _shown(entry), str(error))
-        if rule is not None:
-            yield from _costs(rule, place, where, total)
-            if rule.wrong:
-                yield _invalid(f"{where}.messageExpression", _shown(entry), rule.wrong)
-        yield from _comparison(rule, entry, place, where)
+            yield from _comparison(error.compares, entry, place, where)
+            continue
+        yield from _costs(rule, place, where, total)
+        if rule.wrong:
+            yield _invalid(f"{where}.messageExpression", _shown(entry), rule.wrong)
+        yield from _comparison(rule.compares, entry, place, where)
 
 
 def _costs(rule: Rule, place: _Place, where: str, total: _Total) -> Iterator[Cause]:
@@ -173,8 +173,7 @@ def _costs(rule: Rule, place: _Place, where: str, total: _Total) -> Iterator[Cau
             yield _forbidden(f"{where}.messageExpression", _exceeds("estimated messageExpression cost", cost, PER_RULE))
 
 
-def _comparison(rule: Rule | None, entry: Mapping[str, Any], place: _Place, where: str) -> Iterator[Cause]:
-    compares = rule is not None and rule.compares
+def _comparison(compares: bool, entry: Mapping[str, Any], place: _Place, where: str) -> Iterator[Cause]:
     if compares and place.uncorrelated:
         text = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {place.uncorrelated}"
         yield _invalid(f"{where}.rule", json.dumps(entry["rule"], ensure_ascii=False), text)

@@ -24,7 +24,9 @@ _OUT_OF_BUDGET = "validation failed due to running out of cost budget, no furthe
 
 
 class RuleError(ValueError):
-    """A rule that does not compile."""
+    """A rule that does not compile. `compares` as far as that could be told."""
+
+    compares = False
 
 
 class Exhausted(Exception):
@@ -65,7 +67,9 @@ class Environments:
         try:
             return (self.optional if optional else self.plain).compile(text)
         except PlanError as error:
-            raise RuleError(f"{what or 'program '}instantiation failed: {error}") from None
+            wrong = RuleError(f"{what or 'program '}instantiation failed: {error}")
+            wrong.compares = "oldSelf" in error.names
+            raise wrong from None
         except CelError as error:
             raise RuleError(f"{what}compilation failed: {str(error).replace(self.name, 'selfType')}") from None
 
