@@ -6,8 +6,8 @@ Called by `report.py` with what the recorder saw; `replay.py` reads the lines ag
     [METHOD, TARGET, HEADERS, ANSWER]                         a request without a body
     [METHOD, TARGET, HEADERS, ANSWER, BODY]                   and with one; base64 with "b64:" before it when it is no text
 
-`{ns}` and `{node}` are filled in; `{N:POINTER}` is what stood at that JSON pointer of the answer to line N. ANSWER is the
-status and the shape: `200 Table NAME,READY`, `404 Status NotFound`, `101 v5.channel.k8s.io`, `200 watch`, `200 text/plain`.
+`{ns}`, `{node}` and `{now}` are filled in; `{N:POINTER}` is what stood at that JSON pointer of the answer to line N. ANSWER is
+the status and the shape: `200 Table NAME,READY`, `404 Status NotFound`, `101 v5.channel.k8s.io`, `200 watch`, `200 text/plain`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from styr.api.protobuf import envelope as protobuf
@@ -46,6 +47,8 @@ DISCOVERY = re.compile(r"(/api|/apis|/version|/openapi/.*|/api/v1|/apis/[^/]+|/a
 """What a client asks once to know the server, and keeps."""
 _VERSION = r'(resourceVersion(?:=|%3D|\\?": \\?"|", "value": "))'
 """What stands before a resourceVersion, in a query, an object or a JSON patch."""
+_TODAY = re.compile(rf'"{datetime.now(UTC):%Y-%m-%d}T\d\d:\d\d:\d\dZ"')
+"""A time that the client has put in: the server may act on its age."""
 LONG = 4096
 """Bytes of a protobuf message from which on it is kept as JSON, and shortened."""
 _OWN = re.compile(r"t-[0-9a-f]{8}")
@@ -216,7 +219,7 @@ def _named(line: Line, namespace: str, node: str) -> Line:
     *rest, last = line
     if isinstance(last, str) and last.startswith("b64:"):
         return [*_named(rest, namespace, node), _packed(last, namespace)]
-    text = json.dumps(line).replace(namespace, "{ns}")
+    text = _TODAY.sub('"{now}"', json.dumps(line).replace(namespace, "{ns}"))
     return list(json.loads(re.sub(rf'("|/|%3D){re.escape(node)}(?![\w.-])', r"\1{node}", text)))
 
 
@@ -262,7 +265,8 @@ def fill(line: Line, answers: Mapping[int, Any], namespace: str, node: str) -> L
         data = base64.b64decode(line[4][4:]).replace(b"{%s}" % (b"n" * (len(namespace) - 2)), namespace.encode())
         return [*fill(line[:4], answers, namespace, node), data]
     text = _PLACE.sub(value, json.dumps(line))
-    filled = list(json.loads(text.replace("{ns}", namespace).replace("{node}", node)))
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    filled = list(json.loads(text.replace("{ns}", namespace).replace("{node}", node).replace("{now}", now)))
     if accept := filled[2].get("accept"):
         filled[2]["accept"] = ALIASES.get(accept, accept)
     return filled
