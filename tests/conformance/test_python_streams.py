@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from styr.plane.ports import free_port
 from tests.conformance.streaming import Streaming, streaming
 from tests.conformance.test_port_forward import ECHO
 from tests.node.world import is_ready, python
@@ -108,7 +109,7 @@ async def test_kr8s(cluster: Streaming) -> None:
     pod = await kr8s.asyncio.objects.Pod.get("web", api=api)
     done = await pod.exec(["sh", "-c", "echo out; echo err >&2; exit 3"], check=False)
     assert (done.stdout, done.stderr, done.returncode) == (b"out\n", b"err\n", 3)
-    async with pod.portforward(80, local_port="auto") as port:
+    async with pod.portforward(80, local_port=free_port()) as port:  # its own "auto" may take one that is in use
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"there")
         async with asyncio.timeout(20):

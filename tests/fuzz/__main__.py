@@ -1,6 +1,6 @@
 """A run guided by coverage: `python -m tests.fuzz server --seconds 60`, or all targets in turn. Needs the extra `fuzz`.
 
-A find is printed with its input, and the run ends with status 1; put the input into `test_fuzz.py` with the mend.
+A find is printed with its input, and the run ends with status 1; put the input into a test of the reader at fault.
 """
 
 from __future__ import annotations

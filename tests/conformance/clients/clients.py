@@ -38,7 +38,7 @@ def minor_of(program: str) -> int:
     return int(json.loads(found.stdout)["clientVersion"]["minor"].rstrip("+"))
 
 
-def tested() -> list[Kubectl]:
+def players() -> list[Kubectl]:
     """Those that every run of the tests plays, there or not: Debian's and the two that are built."""
     oldest = minor_of(OLDEST) if shutil.which(OLDEST) else 20
     return [Kubectl(OLDEST, oldest), *(Kubectl(name, minor) for name, minor in BUILT.items() if minor != oldest)]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conformance.clients.case import Case, Do
 from tests.conformance.clients.clients import Kubectl as Program
-from tests.conformance.clients.clients import tested
+from tests.conformance.clients.clients import players
 from tests.conformance.clients.kubectl.table import CASES
 from tests.conformance.clients.objects import config_map
 from tests.conformance.clients.run import kubectl
@@ -17,7 +17,7 @@ from tests.conformance.clients.scene import Scene
 pytestmark = pytest.mark.timeout(120)
 PLAYED = [
     pytest.param(program, case, id=f"1.{program.minor}-{case.name}", marks=pytest.mark.needs(program.program))
-    for program in tested()
+    for program in players()
     for case in CASES
     if case.since <= program.minor <= case.until and not case.why_not
 ]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from styr.kit.http import fetch
+from styr.plane.ports import free_port
 from tests.conformance.clients.objects import config_map, widget
 from tests.conformance.clients.python.cases import GROUP, IDLE, MAPS, RUNS, SERVES, WIDGETS, plays
 from tests.conformance.clients.scene import Scene
@@ -123,7 +124,7 @@ async def execute(scene: Scene) -> None:
 @plays(ME, "port-forward", *SERVES)
 async def forward(scene: Scene) -> None:
     web = await found(scene, "pods", "web")
-    async with web.portforward(8080, local_port="auto") as port:
+    async with web.portforward(8080, local_port=free_port()) as port:  # its own "auto" may take one that is in use
         answer = await fetch("GET", "127.0.0.1", port, "/", timeout=20)
         assert answer.body == b"hello\n"
 
