@@ -16,7 +16,7 @@ _SUFFIX = {
     **{letter: Fraction(1000 ** (power + 1)) for power, letter in enumerate("kMGTPE")},
     **{f"{letter}i": Fraction(1024 ** (power + 1)) for power, letter in enumerate("KMGTPE")},
 }
-_FORM = re.compile(r"([+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30}))(?:[eE]([+-]?\d{1,2})|([numkMGTPE]|[KMGTPE]i)?)")
+_FORM = re.compile(r"([+-]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300}))(?:[eE]([+-]?\d{1,4})|([numkMGTPE]|[KMGTPE]i)?)")
 
 
 class QuantityError(ValueError):
