@@ -115,7 +115,7 @@ def test_quantities(text: str, value: str) -> None:
     assert parse(text) == parse(value)
 
 
-@pytest.mark.parametrize("text", ["", "m", "1 G", "1KB", "0x10", "1e999", "1" * 40, "NaN"])
+@pytest.mark.parametrize("text", ["", "m", "1 G", "1KB", "0x10", "1e99999", "1" * 301, "NaN"])
 def test_what_is_no_quantity(text: str) -> None:
     with pytest.raises(QuantityError):
         parse(text)
