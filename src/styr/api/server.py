@@ -39,8 +39,8 @@ from styr.api.store.commit import Store
 from styr.api.store.records import Change
 from styr.api.table import Form, negotiate
 from styr.api.usage import ResourceMetrics
-from styr.api.verbs import create, delete, eviction, get, late, list, logs, patch, subresources, update, watch
-from styr.api.verbs.token import create_token
+from styr.api.verbs import subresources
+from styr.api.verbs.functions import FUNCTIONS
 from styr.kinds.errors import (
     ApiError,
     BadRequest,
@@ -67,44 +67,6 @@ _FOR_PEOPLE = ("/api/", "/apis/", "/version")
 """Paths whose answers are indented for people, or in YAML."""
 
 _RBAC_KEYS = frozenset(kind.group_resource for kind in (ROLE, ROLE_BINDING, CLUSTER_ROLE, CLUSTER_ROLE_BINDING))
-
-_VERBS = {
-    ("get", ""): get.get,
-    ("list", ""): list.list_objects,
-    ("watch", ""): watch.watch,
-    ("create", ""): create.create,
-    ("update", ""): update.update,
-    ("patch", ""): patch.patch,
-    ("delete", ""): delete.delete,
-    ("deletecollection", ""): delete.delete_collection,
-    ("get", "status"): get.get,
-    ("update", "status"): update.update,
-    ("patch", "status"): patch.patch,
-    ("get", "approval"): get.get,
-    ("update", "approval"): update.update,
-    ("patch", "approval"): patch.patch,
-    ("get", "ephemeralcontainers"): get.get,
-    ("update", "ephemeralcontainers"): update.update,
-    ("patch", "ephemeralcontainers"): patch.patch,
-    ("get", "resize"): get.get,
-    ("update", "resize"): update.update,
-    ("patch", "resize"): patch.patch,
-    ("update", "finalize"): subresources.finalize,
-    ("create", "eviction"): eviction.evict,
-    ("create", "binding"): subresources.bind,
-    ("create", "token"): create_token,
-    ("get", "log"): logs.logs,
-    ("get", "exec"): late.execute,
-    ("create", "exec"): late.execute,
-    **{(verb, "proxy"): late.proxy for verb in ("get", "create", "update", "patch", "delete")},
-    ("get", "attach"): late.attach,
-    ("create", "attach"): late.attach,
-    ("get", "portforward"): late.forward,
-    ("create", "portforward"): late.forward,
-    ("get", "scale"): subresources.scale,
-    ("update", "scale"): subresources.scale,
-    ("patch", "scale"): subresources.scale,
-}
 
 
 @dataclass(slots=True)
@@ -312,7 +274,7 @@ class ApiServer:
             raise _nothing_there()
         if not sub and verb not in served.verbs:
             raise _not_allowed(request.method)
-        function = _VERBS.get((verb, sub))
+        function = FUNCTIONS.get((verb, sub))
         if function is None:
             raise _not_allowed(request.method)
         call = Call(self._core, served, request, route.namespace, route.name, sub, annotations=request.annotations)
