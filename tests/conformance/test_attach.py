@@ -135,7 +135,8 @@ async def test_logs_beside_attach_and_their_times(cluster: Streaming, kubectl: s
 async def test_debug_joins_a_running_pod(cluster: Streaming) -> None:
     await cluster.run("web", *shell("sleep 1000"))
     flags = ("debug", "-i", "web", f"--image={HOST}", "-c", "look", "--quiet", "--")
-    script = "echo in $(basename $(dirname $TMPDIR)); read word; echo $word back"
+    # It lingers, so that it is still there when kubectl reads what it said: one that has ended is not attached to.
+    script = "echo in $(basename $(dirname $TMPDIR)); read word; echo $word back; sleep 2"
     out, _ = await cluster.kubectl(
         "kubectl-1.35", *flags[:-1], "--profile=baseline", "--", "sh", "-c", script, stdin=b"hello\n"
     )

@@ -189,3 +189,12 @@ def test_a_full_disk_loses_text_and_nothing_else(tmp_path: Path) -> None:
         log._file = ours
     log.write(1, b"kept\n")
     assert plain((tmp_path / "0.log").read_bytes()).splitlines() == [b"", b"kept"]
+
+
+def test_the_tail_of_a_log_that_was_just_turned_over(tmp_path: Path) -> None:
+    path = tmp_path / "0.log"
+    old = b"".join(b"2020-01-01T00:00:00.000000000Z stdout F line %d\n" % number for number in range(3))
+    path.with_name("0.log.1").write_bytes(old)
+    path.write_bytes(b"")
+    assert start_of_tail(path, 1) == old.rindex(b"2020")
+    assert start_of_tail(path, 5) == 0

@@ -195,11 +195,11 @@ def _size(path: Path) -> int:
 def start_of_tail(path: Path, lines: int | None) -> int:
     """Where the last `lines` lines begin, counted from the start of `path.1`. 0 for all. Several entries may make one line."""
     old = path.with_name(path.name + ".1")
-    old_size = _size(old)
-    position = old_size + _size(path)
+    size = _size(path)
+    position = _size(old) + size
     if lines is None:
         return 0
-    if position and _chunk(path, _size(path) - 1, 1) not in (b"", b"\n"):
+    if size and _chunk(path, size - 1, 1) not in (b"", b"\n"):
         position += 1  # a line that is being written
     wanted, last = lines, True
     for line in _backwards(path, old):
