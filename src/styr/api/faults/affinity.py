@@ -6,7 +6,7 @@ from typing import Any
 
 from styr.api.faults import names
 from styr.api.faults.causes import Faults, duplicate, each, forbidden, invalid, required, unsupported
-from styr.api.faults.selectors import selector
+from styr.api.faults.selectors import requirement, selector
 
 REQUIRED, PREFERRED = (
     "requiredDuringSchedulingIgnoredDuringExecution",
@@ -48,28 +48,9 @@ def node_selector(found: dict[str, Any], path: str, *, odd_values: bool = False)
 
 def node_term(term: dict[str, Any], path: str, *, odd_values: bool = False) -> Faults:
     for index, entry in enumerate(term.get("matchExpressions") or ()):
-        yield from _expression(entry, f"{path}.matchExpressions[{index}]", odd_values)
+        yield from requirement(entry, f"{path}.matchExpressions[{index}]", odd_values=odd_values, compares=True)
     for index, entry in enumerate(term.get("matchFields") or ()):
         yield from _field(entry, f"{path}.matchFields[{index}]")
-
-
-def _expression(entry: dict[str, Any], path: str, odd_values: bool) -> Faults:
-    operator, values, key = entry.get("operator", ""), entry.get("values") or [], entry.get("key", "")
-    if operator in ("In", "NotIn"):
-        if not values:
-            yield required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'")
-    elif operator in ("Exists", "DoesNotExist"):
-        if values:
-            yield forbidden(f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
-    elif operator in ("Gt", "Lt"):
-        if len(values) != 1:
-            yield required(f"{path}.values", "must be specified single value when `operator` is 'Lt' or 'Gt'")
-    else:
-        yield invalid(f"{path}.operator", operator, "not a valid selector operator")
-    yield from each(f"{path}.key", key, names.qualified(key))
-    if not odd_values:
-        for index, value in enumerate(values):
-            yield from each(f"{path}.values[{index}]", value, names.label_value(value))
 
 
 def _field(entry: dict[str, Any], path: str) -> Faults:

@@ -10,67 +10,16 @@ from styr.kinds import quantities
 
 NOT_INTEGER = "must be an integer"
 NEGATIVE = "must be greater than or equal to 0"
-STANDARD = frozenset(
-    [
-        "cpu",
-        "memory",
-        "ephemeral-storage",
-        "requests.cpu",
-        "requests.memory",
-        "requests.ephemeral-storage",
-        "limits.cpu",
-        "limits.memory",
-        "limits.ephemeral-storage",
-        "pods",
-        "resourcequotas",
-        "services",
-        "replicationcontrollers",
-        "secrets",
-        "configmaps",
-        "persistentvolumeclaims",
-        "storage",
-        "requests.storage",
-        "services.nodeports",
-        "services.loadbalancers",
-    ]
-)
 OF_CONTAINERS = frozenset(("cpu", "memory", "ephemeral-storage"))
-OF_QUOTAS = frozenset(
-    [
-        "cpu",
-        "memory",
-        "ephemeral-storage",
-        "requests.cpu",
-        "requests.memory",
-        "requests.storage",
-        "requests.ephemeral-storage",
-        "limits.cpu",
-        "limits.memory",
-        "limits.ephemeral-storage",
-        "pods",
-        "resourcequotas",
-        "services",
-        "replicationcontrollers",
-        "secrets",
-        "configmaps",
-        "persistentvolumeclaims",
-        "services.nodeports",
-        "services.loadbalancers",
-    ]
+_COUNTED = frozenset(
+    (
+        *("pods", "services", "services.nodeports", "services.loadbalancers", "replicationcontrollers"),
+        *("secrets", "configmaps", "persistentvolumeclaims", "resourcequotas"),
+    )
 )
-_WHOLE = frozenset(
-    [
-        "pods",
-        "resourcequotas",
-        "services",
-        "replicationcontrollers",
-        "secrets",
-        "configmaps",
-        "persistentvolumeclaims",
-        "services.nodeports",
-        "services.loadbalancers",
-    ]
-)
+OF_QUOTAS = OF_CONTAINERS | _COUNTED | {f"{way}.{name}" for way in ("requests", "limits") for name in OF_CONTAINERS}
+OF_QUOTAS |= {"requests.storage"}
+STANDARD = OF_QUOTAS | {"storage"}
 
 
 def is_huge(name: str) -> bool:
@@ -97,7 +46,7 @@ def overcommits(name: str) -> bool:
 
 def is_whole(name: str) -> bool:
     """Counted in ones."""
-    return name in _WHOLE or is_extended(name)
+    return name in _COUNTED or is_extended(name)
 
 
 def resource_name(name: str, path: str) -> Faults:

@@ -18,7 +18,8 @@ def selector(found: dict[str, Any] | None, path: str, *, odd_values: bool = Fals
         yield from requirement(entry, f"{path}.matchExpressions[{index}]", odd_values=odd_values)
 
 
-def requirement(entry: dict[str, Any], path: str, *, odd_values: bool = False) -> Faults:
+def requirement(entry: dict[str, Any], path: str, *, odd_values: bool = False, compares: bool = False) -> Faults:
+    """`compares`: Gt and Lt are operators too, as for nodes."""
     operator, values = entry.get("operator", ""), entry.get("values") or []
     if operator in ("In", "NotIn"):
         if not values:
@@ -26,6 +27,9 @@ def requirement(entry: dict[str, Any], path: str, *, odd_values: bool = False) -
     elif operator in ("Exists", "DoesNotExist"):
         if values:
             yield forbidden(f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+    elif compares and operator in ("Gt", "Lt"):
+        if len(values) != 1:
+            yield required(f"{path}.values", "must be specified single value when `operator` is 'Lt' or 'Gt'")
     else:
         yield invalid(f"{path}.operator", operator, "not a valid selector operator")
     key = entry.get("key", "")

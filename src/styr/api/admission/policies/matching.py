@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from styr.api.admission import rules
 from styr.api.admission.attributes import Attributes
-from styr.api.admission.webhooks import rules
+from styr.api.admission.rules import Rule
 from styr.api.admission.webhooks.hooks import EXEMPT, in_namespace, is_selected
-from styr.api.admission.webhooks.rules import Rule
 from styr.api.registry import Registry, ServedResource
 from styr.api.store.commit import Txn
 from styr.kinds import selectors
@@ -51,24 +51,4 @@ class Match:
         return self._version(self.rules, attributes, registry) if self.rules else attributes.served
 
     def _version(self, listed: tuple[Rule, ...], attributes: Attributes, registry: Registry) -> ServedResource | None:
-        asked = attributes.served
-        if any(_matches(rule, attributes, asked) for rule in listed):
-            return asked
-        if not self.equivalent:
-            return None
-        others = [served for served in registry.versions(asked.key) if served is not asked]
-        return next((other for rule in listed for other in others if _matches(rule, attributes, other)), None)
-
-
-def _matches(rule: Rule, attributes: Attributes, served: ServedResource) -> bool:
-    resource = served.resource
-    names = rule.get("resourceNames")
-    return (not names or attributes.name in names) and rules.matches(
-        rule,
-        attributes.operation,
-        resource.group,
-        resource.version,
-        resource.plural,
-        attributes.subresource,
-        resource.namespaced,
-    )
+        return rules.meant(listed, attributes, registry, equivalent=self.equivalent)

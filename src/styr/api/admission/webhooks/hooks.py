@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from styr.api.admission import rules
 from styr.api.admission.attributes import Attributes
-from styr.api.admission.webhooks import rules
 from styr.api.registry import Registry, ServedResource
 from styr.api.store.commit import Store, Txn
 from styr.api.store.records import Change, ObjectKey
@@ -147,7 +147,8 @@ class Hooks:
         """The hooks that mean this request, each with the resource in the version that it wants to see. Lazily: a mutation
         by one may change whether the next is meant."""
         for hook in self.all:
-            found = self._version(hook, attributes)
+            equivalent = hook.spec.get("matchPolicy", "Equivalent") == "Equivalent"
+            found = rules.meant(hook.spec.get("rules") or (), attributes, self._registry, equivalent=equivalent)
             if (
                 found is not None
                 and in_namespace(hook.namespace_selector, attributes, txn)
@@ -155,31 +156,6 @@ class Hooks:
                 and (hook.conditions is None or hook.conditions.hold(attributes, found, txn))
             ):
                 yield hook, found
-
-    def _version(self, hook: Hook, attributes: Attributes) -> ServedResource | None:
-        asked = attributes.served
-        if any(self._rule_matches(rule, attributes, asked) for rule in hook.spec.get("rules") or ()):
-            return asked
-        if hook.spec.get("matchPolicy", "Equivalent") != "Equivalent":
-            return None
-        others = [s for s in self._registry.versions(asked.key) if s.resource.version != asked.resource.version]
-        for rule in hook.spec.get("rules") or ():
-            for other in others:
-                if self._rule_matches(rule, attributes, other):
-                    return other
-        return None
-
-    def _rule_matches(self, rule: Any, attributes: Attributes, served: ServedResource) -> bool:
-        resource = served.resource
-        return rules.matches(
-            rule,
-            attributes.operation,
-            resource.group,
-            resource.version,
-            resource.plural,
-            attributes.subresource,
-            resource.namespaced,
-        )
 
 
 def in_namespace(selector: Selector, attributes: Attributes, txn: Txn) -> bool:

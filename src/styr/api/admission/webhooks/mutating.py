@@ -7,15 +7,13 @@ import copy
 import json
 from dataclasses import dataclass, field
 
-from styr.api.admission.attributes import Attributes, Operation
-from styr.api.admission.chain import Base
+from styr.api.admission.attributes import Attributes
 from styr.api.admission.webhooks import review
-from styr.api.admission.webhooks.asking import Asking, Question, Reply, heed, unnamed
-from styr.api.admission.webhooks.hooks import Hooks
+from styr.api.admission.webhooks.asking import Question, Reply, heed, unnamed
+from styr.api.admission.webhooks.plugin import Plugin
 from styr.api.admission.webhooks.review import Answer
 from styr.api.patches import json_patch
 from styr.api.pending import Pending
-from styr.api.registry import ServedResource
 from styr.api.store.commit import Txn
 from styr.kinds.errors import ApiError
 from styr.kinds.resources import Object
@@ -35,16 +33,8 @@ class _Memory:
         self.asked.clear()
 
 
-class MutatingWebhooks(Base):
+class MutatingWebhooks(Plugin):
     name = "MutatingAdmissionWebhook"
-    waits = True
-
-    def __init__(self, hooks: Hooks, asking: Asking) -> None:
-        self._hooks = hooks
-        self._asking = asking
-
-    def handles(self, operation: Operation, served: ServedResource, subresource: str, /) -> bool:
-        return self._hooks.may_match(operation, served, subresource)
 
     def mutate(self, attributes: Attributes, txn: Txn, /) -> None:
         if not attributes.waits:

@@ -5,26 +5,16 @@ from __future__ import annotations
 
 import asyncio
 
-from styr.api.admission.attributes import Attributes, Operation
-from styr.api.admission.chain import Base
-from styr.api.admission.webhooks.asking import Asking, heed
-from styr.api.admission.webhooks.hooks import Hooks
+from styr.api.admission.attributes import Attributes
+from styr.api.admission.webhooks.asking import heed
+from styr.api.admission.webhooks.plugin import Plugin
 from styr.api.pending import Pending
-from styr.api.registry import ServedResource
 from styr.api.store.commit import Txn
 from styr.kinds.errors import ApiError
 
 
-class ValidatingWebhooks(Base):
+class ValidatingWebhooks(Plugin):
     name = "ValidatingAdmissionWebhook"
-    waits = True
-
-    def __init__(self, hooks: Hooks, asking: Asking) -> None:
-        self._hooks = hooks
-        self._asking = asking
-
-    def handles(self, operation: Operation, served: ServedResource, subresource: str, /) -> bool:
-        return self._hooks.may_match(operation, served, subresource)
 
     def validate(self, attributes: Attributes, txn: Txn, /) -> None:
         if not attributes.waits:
