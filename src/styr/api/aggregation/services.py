@@ -83,9 +83,6 @@ class Services:
         self._resources[remote.group, remote.version] = tuple(read(remote, document))
         self._order()
 
-    def knows(self, remote: Remote) -> bool:
-        return (remote.group, remote.version) in self._resources
-
     def _see(self, changes: Iterable[Change]) -> None:
         for change in changes:
             if change.key.resource == KEY:

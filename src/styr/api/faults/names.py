@@ -8,7 +8,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 Check = Callable[[str], list[str]]
 
@@ -256,8 +255,3 @@ def network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
 
 def cidr(text: str) -> list[str]:
     return [] if network(text) else ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
-
-
-def scheme_and_host(text: str) -> tuple[str, str]:
-    parts = urlsplit(text)
-    return parts.scheme, parts.netloc
