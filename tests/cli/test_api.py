@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,20 @@ def test_it_serves_until_it_is_stopped_and_again_from_the_same_folder(tmp_path: 
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
     assert ports[0] == ports[1]
+
+
+def test_a_port_that_is_taken_is_told_with_the_command_that_helps() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run("--port", str(port))
+    assert done.returncode == 1
+    assert f"Port {port} on 127.0.0.1 is in use" in done.stderr
+    assert "`styr api --port PORT`" in done.stderr
+
+
+def test_two_on_one_folder(tmp_path: Path) -> None:
+    done = run("--data-dir", str(tmp_path / "data"), "--", *STYR, "--data-dir", str(tmp_path / "data"))
+    assert done.returncode == 1
+    assert "is in use by another styr" in done.stderr

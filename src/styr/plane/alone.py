@@ -54,7 +54,7 @@ async def _start(folder: Folder, stack: AsyncExitStack, port: int | None) -> int
     stack.callback(folder.close)
     make_private(folder.log.parent)
     setup()
-    chosen = choose_port(port, folder.state().api_port, 0, "--port")
+    chosen = choose_port(port, folder.state().api_port, 0, "styr api --port")
     clock, rng, registry = SystemClock(), random.SystemRandom(), own_registry()
     control = ControlPlane(folder, stack, clock, rng, registry)
     await control.start()

@@ -129,7 +129,7 @@ class Folder:
             pid = self.state().pid
             raise FolderInUse(
                 f"{self.path} is in use by another styr (pid {pid}). See it with `styr status`, stop it with "
-                "`styr down`, or give this one its own folder: `styr up --data-dir DIR`."
+                "`styr down`, or give this one its own folder: `--data-dir DIR`."
             ) from None
         write_atomic(self.path / "VERSION", json.dumps({"format": FORMAT, "styr": __version__}))
         return self

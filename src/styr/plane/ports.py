@@ -17,7 +17,8 @@ def free_port(preferred: int = 0) -> int:
 
 
 def choose_port(asked: int | None, last: int, default: int, option: str) -> int:
-    """Raises StartError when the port that was asked for, or that remotes and kubeconfigs already name, is taken."""
+    """Raises StartError when the port that was asked for, or that remotes and kubeconfigs already name, is taken. `option` is
+    what chooses another: the command with its flag."""
     wanted = last if asked is None else asked
     try:
         return free_port(wanted or (default if asked is None else 0))
@@ -26,7 +27,7 @@ def choose_port(asked: int | None, last: int, default: int, option: str) -> int:
             return free_port()
         why = "in use by another program" if error.errno == 98 else error.strerror
         raise StartError(
-            f"Port {wanted} on 127.0.0.1 is {why}. Free it, or choose another: `styr up {option} PORT` (0 for any free one)."
+            f"Port {wanted} on 127.0.0.1 is {why}. Free it, or choose another: `{option} PORT` (0 for any free one)."
         ) from None
 
 

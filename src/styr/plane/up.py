@@ -120,7 +120,7 @@ class Plane:
         make_private(self.folder.log.parent)
         setup()
         last = self.folder.state()
-        api_port = choose_port(self.settings.api_port, last.api_port, 0, "--api-port")
+        api_port = choose_port(self.settings.api_port, last.api_port, 0, "styr up --api-port")
         control = ControlPlane(self.folder, self._stack, self.clock, self.random, self.registry)
         node = NodeSeams(self._node)
         await control.start(logs=node.logs, streams=node, use=node.usage)
@@ -171,7 +171,7 @@ class Plane:
         asked = self.settings.gateway_port
         if last and asked in (None, last) and recorded(self.folder.path / "envoy") is not None:
             return last
-        return choose_port(asked, last, DEFAULT_GATEWAY_PORT, "--port")
+        return choose_port(asked, last, DEFAULT_GATEWAY_PORT, "styr up --port")
 
     async def _definitions(self, client: Client, parts: Parts) -> None:
         """The kinds and objects that the capabilities bring; written only when they differ."""
@@ -216,7 +216,7 @@ class Plane:
         elif asked is None:
             port = free_port_near(last)
         else:
-            port = choose_port(asked, last, 0, "--metrics-port")
+            port = choose_port(asked, last, 0, "styr up --metrics-port")
         settings = invocation.Settings(self.folder.path, port, api_port)
         try:
             engine = launch.Engine(settings, load_or_create_token(self.folder.token), self.clock)
